@@ -1,0 +1,185 @@
+// The library: a database is a store and the indexes in it.
+//
+//   auto db = varve::Database::open("./varve-data", {});
+//   auto index = (*db)->create_index({"demo", "docs"}, {.dim = 384, .metric = varve::Metric::cosine});
+//   (*index)->put(records);
+//   auto answer = (*index)->query(vector, {.k = 5});
+//
+// Thread-safe: any method, any thread. Calls block. A process that is killed at any moment loses
+// nothing that was acknowledged; several processes may open one store at the same time.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "varve/result.h"
+#include "varve/types.h"
+
+namespace varve {
+
+struct DatabaseOptions {
+  // Threads for training, assignment and exact scans; 0: one per core.
+  std::uint32_t compute_threads = 0;
+  // Longest that one call may wait for the store.
+  std::chrono::milliseconds timeout{60'000};
+  // Directory for the spool of `import`; empty: $TMPDIR, else /tmp.
+  std::string spool_dir;
+  // Fold the log into clusters in the background when the tail reaches this many operations;
+  // 0: only when asked by `compact` or `fold`.
+  std::uint64_t fold_ops_min = 20'000;
+};
+
+struct IndexInfo {
+  IndexName name;
+  std::string uuid;
+  IndexConfig config;
+  std::uint64_t version = 0;      // of HEAD
+  std::uint64_t epoch = 0;        // take-overs so far
+  std::uint64_t vectors = 0;      // live, tail included
+  std::uint64_t tail_ops = 0;     // log operations not yet folded
+  std::uint64_t clusters = 0;
+  std::uint64_t parts = 0;        // cluster parts; equals `clusters` right after compact
+  std::uint64_t stale_rows = 0;   // replaced or deleted rows still stored
+  std::uint64_t stored_bytes = 0; // objects that HEAD reaches
+  std::string row_type;           // "u8", "f16", "f32", or "mixed"
+};
+
+struct PutAck {
+  Lsn lsn;  // of the last operation in the batch
+};
+
+struct KeyPage {
+  std::vector<std::string> keys;  // in byte order
+  std::string next;               // pass as `start_after` for the next page; empty at the end
+};
+
+// Where `import` reads from: rows in order, twice if `rewind` is called.
+class RowSource {
+ public:
+  virtual ~RowSource() = default;
+  // Expected number of rows, 0 if unknown. Used for progress only.
+  virtual std::uint64_t size_hint() const = 0;
+  // Fills `record` with the next row; false at the end. A malformed row is `invalid` and names
+  // the file, the row and the field. `record.key` left empty: the row number becomes the key.
+  virtual Result<bool> next(VectorRecord& record) = 0;
+};
+
+struct ImportOptions {
+  ProgressSink progress;
+  std::uint32_t clusters = 0;  // 0: chosen from the number of rows
+};
+
+struct ImportReport {
+  std::uint64_t vectors = 0;
+  std::uint64_t replaced = 0;  // keys that existed before
+  std::uint64_t clusters = 0;
+  std::uint64_t bytes_written = 0;
+  double read_seconds = 0, train_seconds = 0, assign_seconds = 0, write_seconds = 0;
+};
+
+struct CompactOptions {
+  ProgressSink progress;
+  // How long objects that a commit replaced are kept for readers that still use them. A reader
+  // that outlives it starts over on the newer version; it never sees a partial answer.
+  std::chrono::milliseconds grace{0};
+};
+
+struct CompactReport {
+  std::uint64_t folded_ops = 0;
+  std::uint64_t clusters_rewritten = 0, splits = 0, merges = 0;
+  std::uint64_t objects_deleted = 0, bytes_deleted = 0;
+};
+
+struct FsckFinding {
+  std::string invariant;  // "I1" to "I19", or "object" for bytes that fail verification
+  std::string object;     // key in the store
+  std::string message;
+};
+
+struct FsckReport {
+  std::uint64_t objects = 0, bytes = 0, log_ops = 0, live_keys = 0;
+  std::uint64_t orphans = 0;  // objects that nothing reaches; harmless, removed by compact
+  std::vector<FsckFinding> findings;  // empty: the index is sound
+  std::string state_hash;  // of the map key -> vector, metadata; equal states give equal hashes
+};
+
+// An immutable view: one version of HEAD and one position of the log. Cheap to copy the pointer.
+class Snapshot {
+ public:
+  virtual ~Snapshot() = default;
+  // `not_found`: an object was collected meanwhile; take a newer snapshot and ask again.
+  virtual Result<QueryResult> query(std::span<const float> vector,
+                                    const QueryOptions& options) const = 0;
+  virtual std::uint64_t vectors() const = 0;
+  virtual std::uint64_t resident_bytes() const = 0;
+};
+
+class Index {
+ public:
+  virtual ~Index() = default;
+
+  virtual const IndexName& name() const = 0;
+  virtual const IndexConfig& config() const = 0;
+
+  // Writes all records or none. When it returns, they are in the store and every later query of
+  // any process sees them. Threads that call at the same time share one log object.
+  // `invalid`: the first bad record is named, nothing was written. `unavailable`, `cancelled`: it
+  // is not known whether the batch was written; writing it again is safe.
+  virtual Result<PutAck> put(std::span<const VectorRecord> records) = 0;
+  // Deletes; keys that do not exist are no error. Same promise as `put`.
+  virtual Result<PutAck> remove(std::span<const std::string> keys) = 0;
+
+  // Records in the order of `keys`; nullopt where a key does not exist.
+  virtual Result<std::vector<std::optional<VectorRecord>>> get(
+      std::span<const std::string> keys) = 0;
+  // Live keys greater than `start_after` in byte order, at most `limit`.
+  virtual Result<KeyPage> list(const std::string& start_after, std::uint32_t limit) = 0;
+
+  // Strong read: sees every write acknowledged before the call.
+  virtual Result<QueryResult> query(std::span<const float> vector, const QueryOptions& options) = 0;
+  // A current view for many queries.
+  virtual Result<std::shared_ptr<const Snapshot>> snapshot() = 0;
+
+  // First load or bulk load: one commit at the end, bounded memory. Rows replace equal keys.
+  virtual Result<ImportReport> import(RowSource& rows, const ImportOptions& options) = 0;
+  // Moves the tail of the log into clusters.
+  virtual Result<std::uint64_t> fold() = 0;
+  // Fold, rewrite clusters with stale rows or several parts, split, merge, refit the recall table,
+  // collect garbage.
+  virtual Result<CompactReport> compact(const CompactOptions& options) = 0;
+  virtual Result<FsckReport> fsck(const ProgressSink& progress) = 0;
+  virtual Result<IndexInfo> info() = 0;
+
+  // Stops taking writes and waits for those under way. Idempotent.
+  virtual void close() = 0;
+};
+
+class Database {
+ public:
+  virtual ~Database() = default;
+
+  // `uri`: a directory, file:///dir or memory://. `invalid`: not an address that Varve knows.
+  static Result<std::unique_ptr<Database>> open(const std::string& uri,
+                                                const DatabaseOptions& options);
+
+  // `conflict`: it exists with another configuration; the same one again is no error if
+  // `exist_ok`.
+  virtual Result<std::shared_ptr<Index>> create_index(const IndexName& name,
+                                                      const IndexConfig& config, bool exist_ok) = 0;
+  // `not_found`: no such index.
+  virtual Result<std::shared_ptr<Index>> open_index(const IndexName& name) = 0;
+  // Removes the index and everything it holds. `not_found`: no such index.
+  virtual Status drop_index(const IndexName& name) = 0;
+  // Names in byte order.
+  virtual Result<std::vector<IndexName>> list_indexes() = 0;
+};
+
+// `invalid` with the field named: "bucket name 'A' ...".
+Status validate_name(const IndexName& name);
+// "bucket/index" -> IndexName, validated.
+Result<IndexName> parse_index_name(const std::string& text);
+
+}  // namespace varve

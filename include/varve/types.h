@@ -1,0 +1,99 @@
+// Plain data of the public API: what goes into an index and what comes out.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace varve {
+
+// Distances are "smaller is nearer": squared Euclidean distance, or 1 - cosine similarity.
+enum class Metric : std::uint8_t { euclidean = 1, cosine = 2 };
+
+inline constexpr std::uint32_t kDimMax = 4096;
+inline constexpr std::size_t kKeyBytesMax = 1024;
+inline constexpr std::size_t kMetadataBytesMax = 40 * 1024;
+inline constexpr std::uint32_t kTopKMax = 10'000;
+
+// Position of one operation in the order of writes of an index. Total order: epoch, seq, op.
+struct Lsn {
+  std::uint64_t epoch = 0;  // one per take-over of the index by a writer process
+  std::uint64_t seq = 0;    // log object within the epoch
+  std::uint64_t op = 0;     // operation within the log object
+
+  auto operator<=>(const Lsn&) const = default;
+};
+std::string to_string(const Lsn& lsn);  // "epoch.seq.op"
+
+// One vector as a user gives it. Euclidean: any finite values. Cosine: not all zero.
+struct VectorRecord {
+  std::string key;            // 1 to kKeyBytesMax bytes of UTF-8, no NUL
+  std::vector<float> vector;  // exactly `dim` finite values
+  std::string metadata;       // a JSON object as text, or empty for none
+};
+
+struct IndexName {
+  std::string bucket;  // 3-63 of [a-z0-9.-], first and last alphanumeric
+  std::string index;   // the same rule
+
+  std::string str() const { return bucket + "/" + index; }
+};
+
+struct IndexConfig {
+  std::uint32_t dim = 0;  // 1 to kDimMax
+  Metric metric = Metric::euclidean;
+};
+
+// How sure an answer is. `bounded` is reserved for answers proved by centroid bounds.
+enum class Certainty : std::uint8_t { exact, bounded, approximate };
+
+struct QueryOptions {
+  std::uint32_t k = 10;  // 1 to kTopKMax
+  // Share of the true k nearest to find on average; fitted per index when it is built.
+  double recall = 0.95;
+  // Visit exactly so many clusters instead; overrides `recall`.
+  std::optional<std::uint32_t> nprobe;
+  // Scan every row; distances accumulated in double, ties ordered by key. Overrides both.
+  bool exact = false;
+  bool include_metadata = true;
+};
+
+struct Hit {
+  std::string key;
+  double distance = 0;
+  std::string metadata;
+};
+
+// What one answer cost. Times in microseconds, sizes in bytes.
+struct Performance {
+  double total_us = 0;
+  double snapshot_us = 0;  // making sure that the view is current
+  double rank_us = 0;      // ranking centroids
+  double scan_us = 0;      // reading and scoring rows
+  double finish_us = 0;    // exact order, keys, metadata
+  std::uint64_t nprobe = 0;
+  std::uint64_t rows_scanned = 0;
+  std::uint64_t tail_rows = 0;  // rows not yet folded into clusters, always scanned
+  std::uint64_t store_requests = 0;
+  std::uint64_t store_bytes = 0;
+  Certainty certainty = Certainty::approximate;
+};
+
+struct QueryResult {
+  std::vector<Hit> hits;  // nearest first, ties by key
+  Performance performance;
+};
+
+// Reported by long work at most a few times a second. `total` is 0 while unknown.
+struct Progress {
+  std::string phase;  // "read", "train", "assign", "write", ...
+  std::uint64_t done = 0;
+  std::uint64_t total = 0;
+  std::string unit;  // "vectors", "clusters", ...
+};
+using ProgressSink = std::function<void(const Progress&)>;
+
+}  // namespace varve

@@ -1,0 +1,20 @@
+# Flags that every target of the project shares. Warnings are errors with both compilers.
+add_library(varve_compiler INTERFACE)
+target_compile_options(varve_compiler INTERFACE
+  -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion -Werror
+  -fno-omit-frame-pointer -fstack-protector-strong)
+target_compile_definitions(varve_compiler INTERFACE _GLIBCXX_ASSERTIONS)
+
+if(VARVE_SANITIZE)
+  target_compile_options(varve_compiler INTERFACE
+    -fsanitize=${VARVE_SANITIZE} -fno-sanitize-recover=all)
+  target_link_options(varve_compiler INTERFACE -fsanitize=${VARVE_SANITIZE})
+endif()
+if(VARVE_FUZZ)
+  target_compile_options(varve_compiler INTERFACE -fsanitize=fuzzer-no-link)
+endif()
+
+find_program(CCACHE ccache)
+if(CCACHE)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE})
+endif()
