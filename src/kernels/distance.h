@@ -1,0 +1,51 @@
+// Distances between float32 queries and rows of any type. One source (Highway), compiled for each
+// instruction set and chosen at run time; VARVE_KERNELS_TARGET=scalar|sse4|avx2|avx3 forces one.
+//
+// Error: sums have at least 8 partial accumulators, so a sum of n terms t_i computed here differs
+// from the true one by at most distance_error(dim) * sum |t_i|.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <string_view>
+
+#include "kernels/rows.h"
+
+namespace varve::kernels {
+
+// Name of the instruction set in use, for example "AVX3".
+std::string_view active_target();
+
+// Relative bound of the rounding error of one float32 sum over `dim` terms: see above. For
+// squared_l2 all terms are positive, so the bound is relative to the result itself.
+float distance_error(std::uint32_t dim);
+
+// out[i] = sum_j (query[j] - rows[i][j])^2. `query` has rows.dim values, `out` rows.count.
+void squared_l2(const float* query, const Rows& rows, float* out);
+// out[i] = sum_j query[j] * rows[i][j].
+void inner_product(const float* query, const Rows& rows, float* out);
+// out[i] = sum_j rows[i][j]^2.
+void squared_norm(const Rows& rows, float* out);
+
+// out[i * out_stride + j] = a[i] . b[j] for row-major float32 matrices: a has `a_count` rows,
+// b has `b_count`, all of `dim` values; strides in floats. Single-threaded; blocked for cache and
+// registers, so large calls run at a good share of the peak.
+struct MatrixView {
+  const float* data = nullptr;
+  std::size_t count = 0;
+  std::size_t stride = 0;  // in floats
+};
+void inner_product_matrix(MatrixView a, MatrixView b, std::uint32_t dim, float* out,
+                          std::size_t out_stride);
+
+// In double, summed left to right in eight interleaved lanes in the same order on every target:
+// the reference that orders exact answers. `row` is one row of `rows`.
+double squared_l2_exact(const float* query, const Rows& rows, std::size_t row);
+double inner_product_exact(const float* query, const Rows& rows, std::size_t row);
+double squared_norm_exact(const float* query, std::uint32_t dim);
+double squared_norm_exact(const Rows& rows, std::size_t row);
+
+// sums[j] += row[j], for k-means updates.
+void add_to(const float* row, std::uint32_t dim, float* sums);
+
+}  // namespace varve::kernels
