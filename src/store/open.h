@@ -1,0 +1,27 @@
+// From a URI to a store.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "base/clock.h"
+#include "base/random.h"
+#include "store/object_store.h"
+
+namespace varve::store {
+
+struct OpenOptions {
+  base::Clock* clock = &base::system_clock();  // outlives the store
+};
+
+// Opens:
+//   ./data, /srv/data     the directory of a local store, created if missing
+//   file:///srv/data      the same; %20 stands for a space and so on
+//   memory://             a new, empty memory store
+//   memory://name         the memory store of that name, shared within the process for ever
+// `invalid`: another scheme or a malformed URI; the message names the schemes. Otherwise the errors
+// of open_local_store.
+Result<std::shared_ptr<ObjectStore>> open_store(const std::string& uri,
+                                                const OpenOptions& options = {});
+
+}  // namespace varve::store
