@@ -3,6 +3,8 @@
 # (one libFuzzer binary each).
 #
 #   varve_module(store DEPS base auth LIBS PkgConfig::ZSTD)
+add_custom_target(varve_benches)
+
 function(varve_module name)
   cmake_parse_arguments(ARG "" "" "DEPS;LIBS" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${name}/*.cc)
@@ -31,7 +33,9 @@ function(varve_module name)
     set_tests_properties(${name} PROPERTIES TIMEOUT 600)
   endif()
   if(VARVE_TESTS AND benches)
-    add_executable(${name}_bench ${benches})
+    # Not part of `all`: a sanitizer build has no use for them. `varve_benches` builds every one.
+    add_executable(${name}_bench EXCLUDE_FROM_ALL ${benches})
+    add_dependencies(varve_benches ${name}_bench)
     target_link_libraries(${name}_bench PRIVATE
       varve_${name} varve_compiler benchmark::benchmark_main)
   endif()

@@ -1,0 +1,131 @@
+#!/usr/bin/env python3
+"""The checks find what they are for: each test plants one fault in a small tree."""
+
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+TOOLS = Path(__file__).resolve().parent
+TABLE = "base:\nstore: base\nengine: base store\n"
+README = "# a module\n"
+
+
+class CheckTest(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.root = Path(self.folder.name)
+        self.write("tools/module_table.txt", TABLE)
+        for module in ("base", "store", "engine"):
+            self.write(f"src/{module}/README.md", README)
+
+    def tearDown(self):
+        self.folder.cleanup()
+
+    def write(self, name: str, text: str):
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+    def run_check(self, tool: str) -> tuple[int, str]:
+        done = subprocess.run([sys.executable, str(TOOLS / tool), str(self.root)],
+                              capture_output=True, text=True)
+        return done.returncode, done.stdout + done.stderr
+
+    def assert_found(self, tool: str, words: str):
+        code, output = self.run_check(tool)
+        self.assertEqual(code, 1, output)
+        self.assertIn(words, output)
+
+    def assert_clean(self, tool: str):
+        code, output = self.run_check(tool)
+        self.assertEqual(code, 0, output)
+
+
+class Includes(CheckTest):
+    def test_allowed_includes_pass(self):
+        self.write("src/engine/log.cc",
+                   '#include "engine/log.h"\n#include "store/object_store.h"\n'
+                   '#include "engine/internal/slot.h"\n#include "varve/types.h"\n'
+                   '#include <zstd.h>\n')
+        self.write("sim/world.cc", '#include "engine/log.h"\n#include "store/object_store.h"\n')
+        self.assert_clean("check_includes")
+
+    def test_a_module_below_is_forbidden(self):
+        self.write("src/store/local.cc", '#include <map>\n#include "engine/log.h"\n')
+        self.assert_found("check_includes", "src/store/local.cc:2")
+
+    def test_a_module_that_is_not_in_the_table_is_forbidden(self):
+        self.write("src/extra/x.cc", "")
+        self.assert_found("check_includes", "module extra is not in")
+
+    def test_an_include_of_an_unknown_module_is_forbidden(self):
+        self.write("src/base/x.cc", '#include "extra/x.h"\n')
+        self.assert_found("check_includes", "extra is not in tools/module_table.txt")
+
+    def test_the_public_api_includes_only_itself(self):
+        self.write("include/varve/x.h", '#include "base/bytes.h"\n')
+        self.assert_found("check_includes", "include/varve may include only include/varve")
+
+    def test_internal_headers_are_private(self):
+        self.write("src/engine/x.cc", '#include "store/internal/path.h"\n')
+        self.assert_found("check_includes", "store/internal is private to store")
+        self.write("src/engine/x.cc", "")
+        self.write("tests/x.cc", '#include "store/internal/path.h"\n')
+        self.assert_found("check_includes", "store/internal is private to store")
+
+    def test_a_header_is_named_by_its_full_path(self):
+        self.write("src/store/local.cc", '#include "local.h"\n')
+        self.assert_found("check_includes", "full path")
+
+    def test_a_cycle_in_the_table_is_refused(self):
+        self.write("tools/module_table.txt", "base: store\nstore: base\nengine:\n")
+        self.assert_found("check_includes", "do not stand above it: store")
+
+
+class Style(CheckTest):
+    def test_clean_code_passes(self):
+        self.write("src/base/clock.cc", "auto t = std::chrono::system_clock::now();\n")
+        self.write("src/store/x.cc",
+                   '// strand(1); std::async is not used.\nauto s = "rand()";\nint operand(int);\n')
+        self.assert_clean("check_style")
+
+    def test_each_ban_is_found(self):
+        for line, words in [
+            ("auto t = std::chrono::system_clock::now();", "base::Clock"),
+            ("std::random_device device;", "base::Random"),
+            ("int x = rand();", "base::Random"),
+            ("int x = std::rand();", "base::Random"),
+            ("auto f = std::async(g);", "base::Pool"),
+            ("thread.detach();", "join"),
+            ("class StoreManager {};", "after its job"),
+            ("struct PathUtils {};", "after its job"),
+            ("// TODO later", "open an issue"),
+            ('auto p = "/home/someone/data";', "no paths of one machine"),
+        ]:
+            with self.subTest(line):
+                self.write("src/store/x.cc", line + "\n")
+                self.assert_found("check_style", words)
+                self.assert_found("check_style", "src/store/x.cc:1")
+
+    def test_a_long_file_is_found(self):
+        self.write("src/store/x.cc", "\n" * 501)
+        self.assert_found("check_style", "longer than 500 lines")
+
+    def test_a_long_function_is_a_hint(self):
+        self.write("src/store/x.cc", "int f(int x) {\n" + "  ++x;\n" * 90 + "}\n")
+        code, output = self.run_check("check_style")
+        self.assertEqual(code, 0)
+        self.assertIn("hint: function of 92 lines", output)
+
+    def test_a_module_has_a_short_readme(self):
+        self.write("src/store/README.md", "x\n" * 41)
+        self.assert_found("check_style", "longer than 40 lines")
+        (self.root / "src/store/README.md").unlink()
+        self.write("src/store/x.cc", "")
+        self.assert_found("check_style", "no README.md")
+
+
+if __name__ == "__main__":
+    unittest.main()
