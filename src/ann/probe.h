@@ -29,9 +29,9 @@ ProbePlan choose_probes(std::span<const format::ProbePoint> table, double recall
 // Number of leading entries of `ranked` that the plan visits.
 std::size_t probes_of(const ProbePlan& plan, std::span<const CentroidSet::Ranked> ranked);
 
-// Collects the true nearest rows of some queries while the rows stream by. Queries are float32 (unit
-// length under cosine, where Euclidean distance ranks like the angle). A row whose id equals the
-// query's own `self` is not its neighbour (kNoSelf: none). Not thread-safe; scan uses the pool.
+// Collects the true nearest rows of some queries while the rows stream by. Queries are float32
+// (unit length under cosine, where Euclidean distance ranks like the angle). A row whose id equals
+// the query's own `self` is not its neighbour (kNoSelf: none). Not thread-safe; scan uses the pool.
 class TrueNeighbors {
  public:
   static constexpr std::uint64_t kNoSelf = ~std::uint64_t{0};
@@ -59,9 +59,9 @@ struct HeldOut {
   std::vector<std::uint32_t> neighbor_clusters;
 };
 
-// Fits the table for recall 0.80, 0.90, 0.95, 0.98, 0.99, 0.995, 0.999 and k 10 and 100: for each the
-// cheapest plan (in mean rows, from `cluster_rows`) that finds the share on the held-out queries with
-// a margin for queries that are not like the rows.
+// Fits the table for recall 0.80, 0.90, 0.95, 0.98, 0.99, 0.995, 0.999 and k 10 and 100: for each
+// the cheapest plan (in mean rows, from `cluster_rows`) that finds the share on the held-out
+// queries with a margin for queries that are not like the rows.
 std::vector<format::ProbePoint> fit_probes(const CentroidSet& centroids,
                                            std::span<const std::uint32_t> cluster_rows,
                                            std::span<const HeldOut> held_out, base::Pool& pool);

@@ -21,9 +21,9 @@ struct Neighbor {
 
 // How much work a search may spend. Each algorithm reads what concerns it.
 struct Effort {
-  bool exact = false;         // all: every row, order decided in double
-  std::uint32_t nprobe = 0;   // clustered: clusters to visit; 0: from `recall`
-  std::uint32_t ef = 0;       // hnsw: breadth of the search; 0: from `recall`
+  bool exact = false;        // all: every row, order decided in double
+  std::uint32_t nprobe = 0;  // clustered: clusters to visit; 0: from `recall`
+  std::uint32_t ef = 0;      // hnsw: breadth of the search; 0: from `recall`
   double recall = 0.95;
 };
 

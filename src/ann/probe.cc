@@ -1,0 +1,178 @@
+#include "ann/probe.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <limits>
+
+#include "base/assert.h"
+
+namespace varve::ann {
+namespace {
+
+constexpr std::array<float, 7> kRecalls = {0.80F, 0.90F, 0.95F, 0.98F, 0.99F, 0.995F, 0.999F};
+constexpr std::array<std::uint32_t, 2> kCounts = {10, 100};
+// Stands for the distance of a query that lies on a centroid; squared.
+constexpr float kTinySquared = 1e-30F;
+// A plan may visit this many times the clusters that a plain count would need: the ratio stops easy
+// queries early, and queries unlike the rows, which see all centroids at about one distance, go on.
+constexpr std::uint32_t kCapFactor = 4;
+// One-sided 90 % bound of a normal mean: few held-out queries ask for more clusters.
+constexpr double kSigmas = 1.28;
+
+std::uint32_t floor_of(std::uint32_t nprobe) { return std::min(nprobe, 4 + nprobe / 16); }
+
+// What one held-out query finds and costs after each number of visited clusters.
+struct Curve {
+  std::vector<float> ratios;         // distance of rank i over that of rank 0
+  std::vector<std::uint16_t> found;  // neighbours in the first i clusters
+  std::uint32_t wanted = 0;
+
+  std::size_t visited(std::uint32_t nprobe, float ratio) const {
+    const auto in_ratio = static_cast<std::size_t>(
+        std::upper_bound(ratios.begin(), ratios.end(), ratio) - ratios.begin());
+    const std::size_t cap = std::min<std::size_t>(nprobe, ratios.size());
+    return std::clamp<std::size_t>(in_ratio, std::min<std::size_t>(floor_of(nprobe), cap), cap);
+  }
+};
+
+Curve curve_of(const CentroidSet& centroids, const HeldOut& held_out, std::uint32_t k) {
+  Curve curve;
+  std::vector<CentroidSet::Ranked> ranked;
+  centroids.rank(held_out.query.data(), centroids.size(), ranked);
+  std::vector<std::uint16_t> hits(centroids.size(), 0);
+  curve.wanted =
+      static_cast<std::uint32_t>(std::min<std::size_t>(k, held_out.neighbor_clusters.size()));
+  for (std::uint32_t i = 0; i < curve.wanted; ++i) {
+    VARVE_ASSERT(held_out.neighbor_clusters[i] < centroids.size());
+    ++hits[held_out.neighbor_clusters[i]];
+  }
+  curve.ratios.reserve(ranked.size());
+  curve.found.assign(ranked.size() + 1, 0);
+  const float nearest = std::max(ranked[0].distance, kTinySquared);
+  for (std::size_t i = 0; i < ranked.size(); ++i) {
+    curve.ratios.push_back(std::sqrt(ranked[i].distance / nearest));
+    curve.found[i + 1] = static_cast<std::uint16_t>(curve.found[i] + hits[ranked[i].index]);
+  }
+  return curve;
+}
+
+// Mean share of the neighbours found, less the uncertainty of the mean.
+double sure_recall(std::span<const Curve> curves, std::uint32_t nprobe, float ratio) {
+  double sum = 0;
+  double squares = 0;
+  for (const Curve& curve : curves) {
+    const double share =
+        static_cast<double>(curve.found[curve.visited(nprobe, ratio)]) / curve.wanted;
+    sum += share;
+    squares += share * share;
+  }
+  const auto count = static_cast<double>(curves.size());
+  const double mean = sum / count;
+  const double variance = std::max(0.0, squares / count - mean * mean);
+  return mean - kSigmas * std::sqrt(variance / count);
+}
+
+constexpr float kNoRatio = std::numeric_limits<float>::infinity();
+
+// The least number of clusters, without a ratio, that reaches the goal. Binary search: a plan that
+// visits more finds more.
+std::uint32_t least_nprobe(std::span<const Curve> curves, std::uint32_t clusters, double goal) {
+  std::uint32_t low = 1;
+  std::uint32_t high = clusters;
+  while (low < high) {
+    const std::uint32_t middle = low + (high - low) / 2;
+    if (sure_recall(curves, middle, kNoRatio) >= goal) {
+      high = middle;
+    } else {
+      low = middle + 1;
+    }
+  }
+  return low;
+}
+
+float least_ratio(std::span<const Curve> curves, std::uint32_t nprobe, double goal) {
+  float high = 1;
+  for (const Curve& curve : curves) {
+    const std::size_t last = std::min<std::size_t>(nprobe, curve.ratios.size()) - 1;
+    if (std::isfinite(curve.ratios[last])) high = std::max(high, curve.ratios[last]);
+  }
+  float low = 1;
+  // 24 halvings: as fine as a float's mantissa.
+  for (int i = 0; i < 24; ++i) {
+    const float middle = low + (high - low) / 2;
+    if (sure_recall(curves, nprobe, middle) >= goal) {
+      high = middle;
+    } else {
+      low = middle;
+    }
+  }
+  return high;
+}
+
+}  // namespace
+
+ProbePlan choose_probes(std::span<const format::ProbePoint> table, double recall, std::uint32_t k,
+                        std::uint32_t clusters) {
+  const ProbePlan all{clusters, clusters, kNoRatio};
+  if (table.empty() || recall >= 1) return all;
+  std::uint32_t k_max = 0;
+  for (const auto& point : table) k_max = std::max(k_max, point.k);
+  const std::uint32_t k_fitted = std::min(k, k_max);
+  const format::ProbePoint* best = nullptr;
+  for (const auto& point : table) {
+    // A float holds 0.95 a little below the double.
+    if (point.k < k_fitted || point.recall < static_cast<float>(recall)) continue;
+    if (best == nullptr || point.k < best->k ||
+        (point.k == best->k && point.recall < best->recall)) {
+      best = &point;
+    }
+  }
+  if (best == nullptr) return all;
+  if (k <= k_max) {
+    const std::uint32_t nprobe = std::clamp(best->nprobe, 1U, std::max(clusters, 1U));
+    return {nprobe, floor_of(nprobe), best->ratio};
+  }
+  // More neighbours than were ever fitted fill more clusters, in proportion at worst.
+  const double scaled = static_cast<double>(best->nprobe) * k / std::max(k_max, 1U);
+  const auto nprobe = static_cast<std::uint32_t>(std::min<double>(scaled, clusters));
+  return {nprobe, nprobe, kNoRatio};
+}
+
+std::size_t probes_of(const ProbePlan& plan, std::span<const CentroidSet::Ranked> ranked) {
+  if (ranked.empty()) return 0;
+  const float nearest = std::max(ranked[0].distance, kTinySquared);
+  const std::size_t cap = std::min<std::size_t>(plan.nprobe, ranked.size());
+  std::size_t count = std::min<std::size_t>(plan.nprobe_min, cap);
+  while (count < cap && std::sqrt(ranked[count].distance / nearest) <= plan.ratio) ++count;
+  return count;
+}
+
+std::vector<format::ProbePoint> fit_probes(const CentroidSet& centroids,
+                                           std::span<const std::uint32_t> cluster_rows,
+                                           std::span<const HeldOut> held_out, base::Pool& pool) {
+  VARVE_ASSERT(cluster_rows.size() == centroids.size());
+  std::vector<format::ProbePoint> table;
+  if (centroids.size() == 0) return table;
+  const auto clusters = static_cast<std::uint32_t>(centroids.size());
+  for (const std::uint32_t k : kCounts) {
+    std::vector<const HeldOut*> usable;
+    for (const HeldOut& one : held_out) {
+      if (one.neighbor_clusters.size() >= k) usable.push_back(&one);
+    }
+    if (usable.empty()) continue;
+    std::vector<Curve> curves(usable.size());
+    pool.parallel_for(curves.size(),
+                      [&](std::size_t i) { curves[i] = curve_of(centroids, *usable[i], k); });
+    for (const float recall : kRecalls) {
+      // Half of what may be missed is kept for queries that are not like the rows.
+      const double goal = recall + (1.0 - recall) / 2;
+      const std::uint32_t needed = least_nprobe(curves, clusters, goal);
+      const std::uint32_t nprobe = std::min(clusters, needed * kCapFactor);
+      table.push_back({recall, k, nprobe, least_ratio(curves, nprobe, goal)});
+    }
+  }
+  return table;
+}
+
+}  // namespace varve::ann
