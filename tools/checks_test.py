@@ -127,5 +127,40 @@ class Style(CheckTest):
         self.assert_found("check_style", "no README.md")
 
 
+class Counting(unittest.TestCase):
+    def count(self, files: dict[str, str]) -> str:
+        with tempfile.TemporaryDirectory() as folder:
+            for name, text in files.items():
+                (Path(folder) / name).write_text(text)
+            return subprocess.run([sys.executable, str(TOOLS / "count_tests.py"), folder],
+                                  capture_output=True, text=True, check=True).stdout.strip()
+
+    CTEST = ('<testsuite><testcase name="base" status="{}">{}</testcase>'
+             '<testcase name="trace" status="run"/></testsuite>')
+    GTEST = ('{"testsuites": [{"testsuite": [{"status": "RUN", "result": "COMPLETED"},'
+             '{"status": "RUN", "result": "SKIPPED"}%s]}]}')
+
+    def test_the_cases_of_a_binary_count_and_other_entries_count_once(self):
+        self.assertEqual("2 0 1", self.count({"ctest.xml": self.CTEST.format("run", ""),
+                                              "base_test.json": self.GTEST % ""}))
+
+    def test_a_failed_case_counts_once(self):
+        case = ',{"status": "RUN", "result": "COMPLETED", "failures": [{}]}'
+        self.assertEqual("2 1 1", self.count({"ctest.xml": self.CTEST.format("fail", "<failure/>"),
+                                              "base_test.json": self.GTEST % case}))
+
+    def test_a_binary_that_died_is_a_failure(self):
+        self.assertEqual("1 1 0", self.count({"ctest.xml": self.CTEST.format("fail", "<failure/>")}))
+
+    def test_a_binary_that_leaks_after_its_cases_is_a_failure(self):
+        self.assertEqual("2 1 1", self.count({"ctest.xml": self.CTEST.format("fail", "<failure/>"),
+                                              "base_test.json": self.GTEST % ""}))
+
+    def test_pytest_results_count(self):
+        text = ('<testsuites><testsuite><testcase/><testcase><failure/></testcase>'
+                '<testcase><skipped/></testcase></testsuite></testsuites>')
+        self.assertEqual("1 1 1", self.count({"pytest.xml": text}))
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -20,7 +20,7 @@ function(varve_module name)
   list(TRANSFORM ARG_DEPS PREPEND varve_)
   add_library(varve_${name} STATIC ${sources})
   target_include_directories(varve_${name} PUBLIC
-    ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR}/include)
+    ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/include)
   target_link_libraries(varve_${name} PUBLIC ${ARG_DEPS} ${ARG_LIBS} PRIVATE varve_compiler)
 
   if(VARVE_TESTS AND tests)
@@ -28,7 +28,7 @@ function(varve_module name)
     target_link_libraries(${name}_test PRIVATE
       varve_${name} varve_compiler GTest::gmock GTest::gtest_main)
     target_compile_definitions(${name}_test PRIVATE
-      VARVE_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+      VARVE_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
     add_test(NAME ${name} COMMAND ${name}_test)
     set_tests_properties(${name} PROPERTIES TIMEOUT 600)
   endif()
