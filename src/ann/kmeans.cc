@@ -104,8 +104,8 @@ class Lloyd {
       for (std::size_t m = starts_[c]; m < starts_[c + 1]; ++m) {
         kernels::add_to(rows.data + members_[m] * rows.stride, dim_, mean);
       }
-      const float scale = 1.0F / static_cast<float>(count);
-      for (std::uint32_t j = 0; j < dim_; ++j) mean[j] *= scale;
+      // Division, not a product with the inverse: the mean of equal rows is that row.
+      for (std::uint32_t j = 0; j < dim_; ++j) mean[j] /= static_cast<float>(count);
       const bool finite = std::all_of(mean, mean + dim_, [](float x) { return std::isfinite(x); });
       if (!finite) mean_in_double(rows, c, mean);
     });
