@@ -127,6 +127,14 @@ class Style(CheckTest):
         self.assert_found("check_style", "no README.md")
 
 
+    def test_an_example_is_the_file_that_it_names(self):
+        self.write("main.cc", "int main() {}\n")
+        self.write("README.md", "<!-- file: main.cc -->\n```cpp\nint main() {}\n```\n")
+        self.assert_clean("check_style")
+        self.write("main.cc", "int main(){}\n")
+        self.assert_found("check_style", "is not the file main.cc")
+
+
 class Counting(unittest.TestCase):
     def count(self, files: dict[str, str]) -> str:
         with tempfile.TemporaryDirectory() as folder:
@@ -150,7 +158,8 @@ class Counting(unittest.TestCase):
                                               "base_test.json": self.GTEST % case}))
 
     def test_a_binary_that_died_is_a_failure(self):
-        self.assertEqual("1 1 0", self.count({"ctest.xml": self.CTEST.format("fail", "<failure/>")}))
+        files = {"ctest.xml": self.CTEST.format("fail", "<failure/>")}
+        self.assertEqual("1 1 0", self.count(files))
 
     def test_a_binary_that_leaks_after_its_cases_is_a_failure(self):
         self.assertEqual("2 1 1", self.count({"ctest.xml": self.CTEST.format("fail", "<failure/>"),
