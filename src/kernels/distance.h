@@ -26,6 +26,9 @@ void squared_l2(const float* query, const Rows& rows, float* out);
 void inner_product(const float* query, const Rows& rows, float* out);
 // out[i] = sum_j rows[i][j]^2.
 void squared_norm(const Rows& rows, float* out);
+// One pair of float32 vectors: the same bits as the calls above give for this row.
+float squared_l2_one(const float* a, const float* b, std::uint32_t dim);
+float inner_product_one(const float* a, const float* b, std::uint32_t dim);
 
 // out[i * out_stride + j] = a[i] . b[j] for row-major float32 matrices: a has `a_count` rows,
 // b has `b_count`, all of `dim` values; strides in floats. Single-threaded; blocked for cache and

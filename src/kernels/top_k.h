@@ -23,7 +23,7 @@ class TopK {
   explicit TopK(std::size_t k);
 
   // Candidates at or above this distance cannot enter (infinity until k are held). Equal ones may
-  // still enter by a smaller id, so test with `>`.
+  // still enter by a smaller id, so test with `>`. NaN never enters.
   float threshold() const { return threshold_; }
   void add(float distance, std::uint64_t id);
   // Adds ids base_id + i for every i whose bit in `skip` (64 rows a word; may be null) is 0.
@@ -34,6 +34,9 @@ class TopK {
   std::size_t size() const;
 
  private:
+  void compact();
+
+  // held_ may grow to twice k_; the threshold is that of the last compaction.
   std::size_t k_;
   float threshold_ = std::numeric_limits<float>::infinity();
   std::vector<Scored> held_;

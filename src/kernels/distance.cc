@@ -1,0 +1,262 @@
+#include "kernels/distance.h"
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "kernels/target.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/distance.cc"
+// clang-format off
+#include "kernels/simd.h"
+#include <hwy/foreach_target.h>
+#include <hwy/cache_control.h>
+#include <hwy/highway.h>
+#include "kernels/widen-inl.h"
+// clang-format on
+
+HWY_BEFORE_NAMESPACE();
+namespace varve::kernels::HWY_NAMESPACE {
+
+// Accumulators of one row, the same in every pass, so that a row's distance does not depend on its
+// neighbours; and rows that one pass takes, as many as the registers hold. distance_error() counts
+// on kLanes * kAccumulators >= 8.
+#if HWY_TARGET == HWY_SCALAR
+constexpr std::size_t kAccumulators = 8;
+constexpr std::size_t kRowsPerPass = 1;
+#elif HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_NEON
+constexpr std::size_t kAccumulators = 4;
+constexpr std::size_t kRowsPerPass = 4;
+#else
+constexpr std::size_t kAccumulators = 4;
+constexpr std::size_t kRowsPerPass = 2;
+#endif
+constexpr std::size_t kStep = kLanes * kAccumulators;
+static_assert(kStep >= 8);
+
+struct SquaredL2 {
+  static HWY_INLINE FloatVec query(const float* p) { return hn::LoadU(Floats(), p); }
+  static HWY_INLINE FloatVec add(FloatVec query, FloatVec row, FloatVec sum) {
+    const FloatVec difference = hn::Sub(query, row);
+    return hn::MulAdd(difference, difference, sum);
+  }
+};
+
+struct InnerProduct {
+  static HWY_INLINE FloatVec query(const float* p) { return hn::LoadU(Floats(), p); }
+  static HWY_INLINE FloatVec add(FloatVec query, FloatVec row, FloatVec sum) {
+    return hn::MulAdd(query, row, sum);
+  }
+};
+
+struct SquaredNorm {
+  static HWY_INLINE FloatVec query(const float*) { return hn::Zero(Floats()); }
+  static HWY_INLINE FloatVec add(FloatVec, FloatVec row, FloatVec sum) {
+    return hn::MulAdd(row, row, sum);
+  }
+};
+
+// The last dim % kLanes values. Rows of at least kLanes values are read from `dim - kLanes`, inside
+// the row, and the values that were counted before are masked out; shorter rows are copied.
+struct Tail {
+  std::size_t count = 0;
+  // The tail of the query at the places where load_tail() puts that of a row; 0 elsewhere.
+  HWY_ALIGN float query[kLanes] = {};
+};
+
+HWY_INLINE Tail tail_of(const float* query, std::size_t dim) {
+  Tail tail;
+  tail.count = dim % kLanes;
+  if (tail.count == 0 || query == nullptr) return tail;
+  const std::size_t first = dim < kLanes ? 0 : kLanes - tail.count;
+  std::memcpy(tail.query + first, query + (dim - tail.count), tail.count * sizeof(float));
+  return tail;
+}
+
+template <class Row>
+HWY_INLINE FloatVec load_tail(const typename Row::Element* row, std::size_t dim,
+                              std::size_t count) {
+  if (dim >= kLanes) {
+    const auto counted = hn::FirstN(Floats(), kLanes - count);
+    return hn::IfThenZeroElse(counted, Row::load(row + (dim - kLanes)));
+  }
+  HWY_ALIGN typename Row::Element copy[kLanes] = {};
+  std::memcpy(copy, row, count * sizeof(copy[0]));
+  return Row::load(copy);
+}
+
+HWY_INLINE float total(const FloatVec* sums) {
+  FloatVec sum = hn::Add(hn::Add(sums[0], sums[1]), hn::Add(sums[2], sums[3]));
+  if constexpr (kAccumulators == 8) {
+    sum = hn::Add(sum, hn::Add(hn::Add(sums[4], sums[5]), hn::Add(sums[6], sums[7])));
+  }
+  return hn::GetLane(hn::SumOfLanes(Floats(), sum));
+}
+
+// `ahead`: bytes from each row to the one that the next pass takes in its place, 0 if there is
+// none.
+template <class Row, class Op, std::size_t kRows>
+HWY_INLINE void pass(const float* query, const Tail& tail, const std::byte* first,
+                     std::size_t stride_bytes, std::size_t dim, std::size_t ahead, float* out) {
+  using Element = typename Row::Element;
+  constexpr std::size_t kStepBytes = kStep * sizeof(Element);
+  const Element* rows[kRows];
+  FloatVec sums[kRows][kAccumulators];
+  VARVE_UNROLL for (std::size_t r = 0; r < kRows; ++r) {
+    rows[r] = reinterpret_cast<const Element*>(first + r * stride_bytes);
+    VARVE_UNROLL for (auto& sum : sums[r]) sum = hn::Zero(Floats());
+  }
+  std::size_t j = 0;
+  for (; j + kStep <= dim; j += kStep) {
+    VARVE_UNROLL for (std::size_t r = 0; r < kRows; ++r) {
+      const auto* next = reinterpret_cast<const std::byte*>(rows[r] + j) + ahead;
+      VARVE_UNROLL for (std::size_t at = 0; at < kStepBytes; at += 64) hwy::Prefetch(next + at);
+    }
+    VARVE_UNROLL for (std::size_t a = 0; a < kAccumulators; ++a) {
+      const FloatVec q = Op::query(query + j + a * kLanes);
+      VARVE_UNROLL for (std::size_t r = 0; r < kRows; ++r) {
+        sums[r][a] = Op::add(q, Row::load(rows[r] + j + a * kLanes), sums[r][a]);
+      }
+    }
+  }
+  VARVE_UNROLL for (std::size_t a = 0; a + 1 < kAccumulators; ++a) {
+    if (j + kLanes > dim) break;
+    const FloatVec q = Op::query(query + j);
+    VARVE_UNROLL for (std::size_t r = 0; r < kRows; ++r) {
+      sums[r][a] = Op::add(q, Row::load(rows[r] + j), sums[r][a]);
+    }
+    j += kLanes;
+  }
+  if (tail.count != 0) {
+    const FloatVec q = hn::Load(Floats(), tail.query);
+    VARVE_UNROLL for (std::size_t r = 0; r < kRows; ++r) {
+      FloatVec& sum = sums[r][kAccumulators - 1];
+      sum = Op::add(q, load_tail<Row>(rows[r], dim, tail.count), sum);
+    }
+  }
+  VARVE_UNROLL for (std::size_t r = 0; r < kRows; ++r) out[r] = total(sums[r]);
+}
+
+template <class Row, class Op>
+HWY_NOINLINE void all_rows(const float* query, const Rows& rows, float* out) {
+  const Tail tail = tail_of(query, rows.dim);
+  const std::size_t jump = kRowsPerPass * rows.stride_bytes;
+  std::size_t i = 0;
+  for (; i + kRowsPerPass <= rows.count; i += kRowsPerPass) {
+    const std::size_t ahead = i + 2 * kRowsPerPass <= rows.count ? jump : 0;
+    pass<Row, Op, kRowsPerPass>(query, tail, rows.row(i), rows.stride_bytes, rows.dim, ahead,
+                                out + i);
+  }
+  for (; i < rows.count; ++i) {
+    pass<Row, Op, 1>(query, tail, rows.row(i), rows.stride_bytes, rows.dim, 0, out + i);
+  }
+}
+
+template <class Op>
+void rows_of_any_type(const float* query, const Rows& rows, float* out) {
+  switch (rows.type) {
+    case RowType::f32:
+      return all_rows<F32, Op>(query, rows, out);
+    case RowType::f16:
+      return all_rows<F16, Op>(query, rows, out);
+    case RowType::bf16:
+      return all_rows<Bf16, Op>(query, rows, out);
+    case RowType::u8:
+      return all_rows<U8, Op>(query, rows, out);
+    case RowType::i8:
+      return all_rows<I8, Op>(query, rows, out);
+  }
+}
+
+void squared_l2_rows(const float* query, const Rows& rows, float* out) {
+  rows_of_any_type<SquaredL2>(query, rows, out);
+}
+
+void inner_product_rows(const float* query, const Rows& rows, float* out) {
+  rows_of_any_type<InnerProduct>(query, rows, out);
+}
+
+void squared_norm_rows(const Rows& rows, float* out) {
+  rows_of_any_type<SquaredNorm>(nullptr, rows, out);
+}
+
+template <class Op>
+HWY_INLINE float one(const float* a, const float* b, std::uint32_t dim) {
+  float out = 0;
+  pass<F32, Op, 1>(a, tail_of(a, dim), reinterpret_cast<const std::byte*>(b), 0, dim, 0, &out);
+  return out;
+}
+
+float squared_l2_pair(const float* a, const float* b, std::uint32_t dim) {
+  return one<SquaredL2>(a, b, dim);
+}
+
+float inner_product_pair(const float* a, const float* b, std::uint32_t dim) {
+  return one<InnerProduct>(a, b, dim);
+}
+
+void add_row(const float* row, std::uint32_t dim, float* sums) {
+  std::size_t j = 0;
+  for (; j + kLanes <= dim; j += kLanes) {
+    hn::StoreU(hn::Add(F32::load(sums + j), F32::load(row + j)), Floats(), sums + j);
+  }
+  for (; j < dim; ++j) sums[j] += row[j];
+}
+
+}  // namespace varve::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace varve::kernels {
+namespace {
+
+HWY_EXPORT(squared_l2_rows);
+HWY_EXPORT(inner_product_rows);
+HWY_EXPORT(squared_norm_rows);
+HWY_EXPORT(squared_l2_pair);
+HWY_EXPORT(inner_product_pair);
+HWY_EXPORT(add_row);
+
+[[maybe_unused]] const bool kObeyed = obey_environment();
+
+}  // namespace
+
+// Let u = 2^-24 and P = kLanes * kAccumulators >= 8 the partial sums of a row. A computed term
+// carries at most 3 factors (1 + e), |e| <= u: two from the difference, which is squared, one from
+// the product where there is no fused multiply-add. It is then added into its partial sum, which
+// gets at most dim / P + 1 terms, and passes the log2(P) <= 6 additions that join the partial sums.
+// With n = dim / 8 + 10 such factors the result is off by at most n u / (1 - n u) times the sum of
+// |t_i| (Higham, Accuracy and Stability of Numerical Algorithms, lemma 3.1).
+float distance_error(std::uint32_t dim) {
+  const double factors = (static_cast<double>(dim) / 8 + 10) * 0x1p-24;
+  const double bound = factors / (1 - factors);
+  return std::nextafter(static_cast<float>(bound), std::numeric_limits<float>::infinity());
+}
+
+void squared_l2(const float* query, const Rows& rows, float* out) {
+  HWY_DYNAMIC_DISPATCH(squared_l2_rows)(query, rows, out);
+}
+
+void inner_product(const float* query, const Rows& rows, float* out) {
+  HWY_DYNAMIC_DISPATCH(inner_product_rows)(query, rows, out);
+}
+
+void squared_norm(const Rows& rows, float* out) {
+  HWY_DYNAMIC_DISPATCH(squared_norm_rows)(rows, out);
+}
+
+float squared_l2_one(const float* a, const float* b, std::uint32_t dim) {
+  return HWY_DYNAMIC_DISPATCH(squared_l2_pair)(a, b, dim);
+}
+
+float inner_product_one(const float* a, const float* b, std::uint32_t dim) {
+  return HWY_DYNAMIC_DISPATCH(inner_product_pair)(a, b, dim);
+}
+
+void add_to(const float* row, std::uint32_t dim, float* sums) {
+  HWY_DYNAMIC_DISPATCH(add_row)(row, dim, sums);
+}
+
+}  // namespace varve::kernels
+#endif  // HWY_ONCE
