@@ -64,7 +64,9 @@ class KeyMapSegment {
 
  private:
   struct Block;
-  std::vector<KeyLocation> read_block(std::size_t block) const;
+  base::ByteSpan block_bytes(std::size_t block) const;
+  Block block(std::size_t block) const;
+  Status check(std::string_view context) const;
 
   base::Bytes bytes_;
   std::uint64_t count_ = 0;
@@ -75,11 +77,10 @@ class KeyMapSegment {
 // --- stale rows ---
 
 // part id -> rows that are replaced or deleted. Parts without stale rows are absent.
-using StaleRows = std::map<std::uint64_t, roaring::Roaring>;
+using StaleRows = std::map<std::uint64_t, Roaring>;
 base::Bytes encode_stale(const StaleRows& stale, const Uuid& index, std::string_view name,
                          base::Nonce nonce);
-Result<StaleRows> decode_stale(const base::Bytes& object, const Uuid& index,
-                               std::string_view name);
+Result<StaleRows> decode_stale(const base::Bytes& object, const Uuid& index, std::string_view name);
 
 // --- retired ---
 

@@ -1,6 +1,6 @@
-// Group: sibling clusters in one object. All B sections first, then D, then F (A, C and E have their
-// place in the order A B E C D F), so that neighbouring probes are one range read. The region of
-// each kind begins on a 4 KiB boundary, each section on a 64-byte boundary.
+// Group: sibling clusters in one object. All B sections first, then D, then F (A, C and E have
+// their place in the order A B E C D F), so that neighbouring probes are one range read. The region
+// of each kind begins on a 4 KiB boundary, each section on a 64-byte boundary.
 #pragma once
 
 #include <cstdint>

@@ -19,7 +19,14 @@ namespace varve::format {
 
 // Sections of one part. A: sign codes. B: ids. C: extra bits. D: raw rows. E: filterable
 // attributes. F: other metadata. A, C and E are reserved and absent in format version 1.
-enum class Section : std::uint8_t { codes = 0, ids = 1, extra = 2, rows = 3, attributes = 4, metadata = 5 };
+enum class Section : std::uint8_t {
+  codes = 0,
+  ids = 1,
+  extra = 2,
+  rows = 3,
+  attributes = 4,
+  metadata = 5
+};
 inline constexpr std::size_t kSectionCount = 6;
 char letter(Section section);  // 'A' to 'F'
 
@@ -73,12 +80,12 @@ struct Manifest {
   std::string bucket, index;  // for people and fsck; never part of a path
   std::uint32_t dim = 0;
   Metric metric = Metric::euclidean;
-  std::uint64_t seed = 0;          // of rotation and sampling
+  std::uint64_t seed = 0;  // of rotation and sampling
   std::uint64_t next_part = 1;
   std::uint32_t next_cluster = 0;
-  std::uint64_t live_rows = 0;     // rows in clusters that are not stale
+  std::uint64_t live_rows = 0;  // rows in clusters that are not stale
   std::uint64_t stale_rows = 0;
-  std::uint64_t fitted_rows = 0;   // live rows when the centroids were trained
+  std::uint64_t fitted_rows = 0;  // live rows when the centroids were trained
   std::vector<GroupRef> groups;
   std::optional<BlobRef> centroids;  // absent while the index has no clusters
   std::vector<BlobRef> key_map;      // segments, oldest first

@@ -1,0 +1,153 @@
+#include "format/manifest.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "base/assert.h"
+#include "format/coding.h"
+#include "format/part.h"
+
+namespace varve::format {
+namespace {
+
+constexpr std::size_t kLabelBytesMax = 255;  // of bucket and index names
+constexpr std::size_t kBlobBytesMin = 27;
+constexpr std::size_t kProbeBytes = 16;
+
+void write_blob(Writer& writer, const BlobRef& blob) {
+  VARVE_ASSERT(!blob.name.empty());
+  VARVE_ASSERT(blob.name.size() <= kNameBytesMax);
+  writer.u64(blob.bytes);
+  writer.hash128(blob.body_hash);
+  writer.text(blob.name);
+}
+
+BlobRef read_blob(Reader& reader, std::string_view field) {
+  BlobRef blob;
+  blob.bytes = reader.u64(field);
+  blob.body_hash = reader.hash128(field);
+  blob.name = std::string(reader.text(kNameBytesMax, field));
+  if (blob.name.empty()) reader.fail(field, "has no name");
+  return blob;
+}
+
+GroupRef read_group(Reader& reader, const Manifest& manifest) {
+  GroupRef group;
+  group.blob = read_blob(reader, "group");
+  const std::size_t parts = reader.count(kPartBytesMin, "parts of a group");
+  group.parts.reserve(parts);
+  for (std::size_t i = 0; i < parts && reader.ok(); ++i) {
+    const PartRef part = read_part(reader, manifest.dim, group.blob.bytes);
+    if (part.id >= manifest.next_part) reader.fail("part id", "not below the next part");
+    if (part.cluster >= manifest.next_cluster) reader.fail("cluster", "not below the next cluster");
+    group.parts.push_back(part);
+  }
+  return group;
+}
+
+void read_head(Reader& reader, Manifest& manifest) {
+  manifest.dim = reader.u32("dimension");
+  if (manifest.dim < 1 || manifest.dim > kDimMax) reader.fail("dimension", "out of range");
+  manifest.metric = static_cast<Metric>(reader.choice(1, 2, "metric"));
+  reader.zeros(3, "reserved");
+  manifest.seed = reader.u64("seed");
+  manifest.next_part = reader.u64("next part");
+  manifest.next_cluster = reader.u32("next cluster");
+  reader.zeros(4, "reserved");
+  manifest.live_rows = reader.u64("live rows");
+  manifest.stale_rows = reader.u64("stale rows");
+  manifest.fitted_rows = reader.u64("fitted rows");
+  manifest.bucket = std::string(reader.text(kLabelBytesMax, "bucket"));
+  manifest.index = std::string(reader.text(kLabelBytesMax, "index"));
+}
+
+ProbePoint read_probe(Reader& reader) {
+  ProbePoint point;
+  point.recall = reader.f32("probe recall");
+  point.k = reader.u32("probe k");
+  point.nprobe = reader.u32("probe count");
+  point.ratio = reader.f32("probe ratio");
+  if (std::isnan(point.recall) || std::isnan(point.ratio))
+    reader.fail("probe table", "not a number");
+  return point;
+}
+
+void write_optional(Writer& writer, const std::optional<BlobRef>& blob) {
+  writer.u8(blob ? 1 : 0);
+  if (blob) write_blob(writer, *blob);
+}
+
+std::optional<BlobRef> read_optional(Reader& reader, std::string_view field) {
+  if (reader.choice(0, 1, field) == 0) return std::nullopt;
+  return read_blob(reader, field);
+}
+
+}  // namespace
+
+base::Bytes encode_manifest(const Manifest& manifest, const Uuid& index, std::string_view name,
+                            base::Nonce nonce) {
+  VARVE_ASSERT(manifest.bucket.size() <= kLabelBytesMax);
+  VARVE_ASSERT(manifest.index.size() <= kLabelBytesMax);
+  Writer writer(name, 4096);
+  writer.u32(manifest.dim);
+  writer.u8(static_cast<std::uint8_t>(manifest.metric));
+  writer.zeros(3);
+  writer.u64(manifest.seed);
+  writer.u64(manifest.next_part);
+  writer.u32(manifest.next_cluster);
+  writer.zeros(4);
+  writer.u64(manifest.live_rows);
+  writer.u64(manifest.stale_rows);
+  writer.u64(manifest.fitted_rows);
+  writer.text(manifest.bucket);
+  writer.text(manifest.index);
+  write_optional(writer, manifest.centroids);
+  write_optional(writer, manifest.stale);
+  writer.u32(static_cast<std::uint32_t>(manifest.key_map.size()));
+  for (const BlobRef& segment : manifest.key_map) write_blob(writer, segment);
+  writer.u32(static_cast<std::uint32_t>(manifest.probe_table.size()));
+  for (const ProbePoint& point : manifest.probe_table) {
+    writer.f32(point.recall);
+    writer.u32(point.k);
+    writer.u32(point.nprobe);
+    writer.f32(point.ratio);
+  }
+  writer.u32(static_cast<std::uint32_t>(manifest.groups.size()));
+  for (const GroupRef& group : manifest.groups) {
+    write_blob(writer, group.blob);
+    writer.u32(static_cast<std::uint32_t>(group.parts.size()));
+    for (const PartRef& part : group.parts) write_part(writer, part);
+  }
+  return writer.seal(Identity{Kind::manifest, index, std::string(name), nonce});
+}
+
+Result<Manifest> decode_manifest(const base::Bytes& object, const Uuid& index,
+                                 std::string_view name) {
+  VARVE_TRY(const Envelope envelope, decode_envelope(object, Kind::manifest, index, name));
+  const std::string context = fmt::format("object {}", name);
+  Reader reader(envelope.body, context);
+  Manifest manifest;
+  read_head(reader, manifest);
+  manifest.centroids = read_optional(reader, "centroids");
+  manifest.stale = read_optional(reader, "stale");
+  const std::size_t segments = reader.count(kBlobBytesMin, "key map segments");
+  manifest.key_map.reserve(segments);
+  for (std::size_t i = 0; i < segments && reader.ok(); ++i) {
+    manifest.key_map.push_back(read_blob(reader, "key map segment"));
+  }
+  const std::size_t probes = reader.count(kProbeBytes, "probe table");
+  manifest.probe_table.reserve(probes);
+  for (std::size_t i = 0; i < probes && reader.ok(); ++i) {
+    manifest.probe_table.push_back(read_probe(reader));
+  }
+  const std::size_t groups = reader.count(kBlobBytesMin + 4, "groups");
+  manifest.groups.reserve(groups);
+  for (std::size_t i = 0; i < groups && reader.ok(); ++i) {
+    manifest.groups.push_back(read_group(reader, manifest));
+  }
+  VARVE_CHECK(reader.finish());
+  return manifest;
+}
+
+}  // namespace varve::format

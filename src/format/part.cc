@@ -1,0 +1,105 @@
+#include "format/part.h"
+
+#include <fmt/format.h>
+
+namespace varve::format {
+namespace {
+
+constexpr unsigned bit(Section section) { return 1U << static_cast<unsigned>(section); }
+constexpr unsigned kRequired = bit(Section::ids) | bit(Section::rows);
+constexpr unsigned kAllowed = kRequired | bit(Section::metadata);
+
+SectionRef read_section(Reader& reader, Section section, const PartRef& part,
+                        std::uint64_t group_bytes) {
+  const std::string field = section_name(section, part.id);
+  SectionRef ref;
+  ref.offset = reader.u64(field);
+  ref.stored_bytes = reader.u32(field);
+  ref.raw_bytes = reader.u32(field);
+  ref.crc32c = reader.u32(field);
+  ref.encoding = static_cast<SectionEncoding>(reader.choice(0, 1, field));
+  reader.zeros(3, field);
+  if (ref.stored_bytes == 0) reader.fail(field, "is listed but empty");
+  if (ref.offset > group_bytes || ref.stored_bytes > group_bytes - ref.offset) {
+    reader.fail(field, "reaches beyond its group");
+  }
+  if (const auto fault = section_fault(ref); !fault.empty()) reader.fail(field, fault);
+  return ref;
+}
+
+void check_rows(Reader& reader, const PartRef& part, std::uint32_t dim) {
+  const std::string field = fmt::format("part {}", part.id);
+  const std::size_t element = kernels::element_bytes(part.row_type);
+  if (part.rows == 0) reader.fail(field, "has no rows");
+  if (part.row_stride < dim * element || part.row_stride % element != 0) {
+    reader.fail(field, fmt::format("row stride {} does not fit the dimension", part.row_stride));
+  }
+  const SectionRef& rows = part.section(Section::rows);
+  if (rows.encoding != SectionEncoding::raw) reader.fail(field, "rows are compressed");
+  if (rows.raw_bytes != std::uint64_t{part.rows} * part.row_stride) {
+    reader.fail(field, "size of the rows is not their number times their stride");
+  }
+}
+
+}  // namespace
+
+char letter(Section section) { return static_cast<char>('A' + static_cast<int>(section)); }
+
+std::string section_name(Section section, std::uint64_t part) {
+  return fmt::format("section {} of part {}", letter(section), part);
+}
+
+std::string_view section_fault(const SectionRef& ref) {
+  if (ref.encoding == SectionEncoding::raw) {
+    return ref.raw_bytes == ref.stored_bytes ? "" : "two sizes, though it is not compressed";
+  }
+  if (ref.raw_bytes > kRawBytesMax || ref.raw_bytes > kRawRatioMax * ref.stored_bytes) {
+    return "claims an impossible size";
+  }
+  return "";
+}
+
+void write_part(Writer& writer, const PartRef& part) {
+  unsigned present = 0;
+  for (std::size_t s = 0; s < kSectionCount; ++s) {
+    if (part.sections[s].stored_bytes > 0) present |= 1U << s;
+  }
+  writer.u64(part.id);
+  writer.u32(part.cluster);
+  writer.u32(part.rows);
+  writer.u32(part.row_stride);
+  writer.u8(static_cast<std::uint8_t>(part.row_type));
+  writer.u8(static_cast<std::uint8_t>(present));
+  writer.zeros(2);
+  for (const SectionRef& ref : part.sections) {
+    if (ref.stored_bytes == 0) continue;
+    writer.u64(ref.offset);
+    writer.u32(ref.stored_bytes);
+    writer.u32(ref.raw_bytes);
+    writer.u32(ref.crc32c);
+    writer.u8(static_cast<std::uint8_t>(ref.encoding));
+    writer.zeros(3);
+  }
+}
+
+PartRef read_part(Reader& reader, std::uint32_t dim, std::uint64_t group_bytes) {
+  PartRef part;
+  part.id = reader.u64("part id");
+  part.cluster = reader.u32("cluster");
+  part.rows = reader.u32("rows");
+  part.row_stride = reader.u32("row stride");
+  part.row_type = static_cast<kernels::RowType>(reader.choice(1, 5, "row type"));
+  const unsigned present = reader.u8("sections");
+  reader.zeros(2, "reserved");
+  if ((present & kRequired) != kRequired || (present & ~kAllowed) != 0) {
+    reader.fail(fmt::format("part {}", part.id), "its list of sections is not B, D and maybe F");
+  }
+  for (unsigned s = 0; s < kSectionCount && reader.ok(); ++s) {
+    if ((present & (1U << s)) == 0) continue;
+    part.sections[s] = read_section(reader, static_cast<Section>(s), part, group_bytes);
+  }
+  if (reader.ok()) check_rows(reader, part, dim);
+  return part;
+}
+
+}  // namespace varve::format

@@ -1,0 +1,42 @@
+// The record of one part, the same bytes in a manifest and in the directory of a group:
+//
+//   offset  bytes  field
+//        0      8  part id
+//        8      4  cluster
+//       12      4  rows, at least 1
+//       16      4  row stride in bytes
+//       20      1  row type
+//       21      1  sections that follow: bit 0 for A, ..., bit 5 for F
+//       22      2  zero
+//   then 24 bytes for each section, in the order of the letters:
+//        0      8  offset from the start of the group object
+//        8      4  stored bytes
+//       12      4  raw bytes
+//       16      4  CRC-32C of the stored bytes
+//       20      1  encoding
+//       21      3  zero
+#pragma once
+
+#include "format/coding.h"
+#include "format/manifest.h"
+
+namespace varve::format {
+
+inline constexpr std::size_t kSectionBytes = 24;
+// With the sections that every part has: B and D.
+inline constexpr std::size_t kPartBytesMin = 24 + 2 * kSectionBytes;
+
+// Limits of what a section claims to decompress to, so that a few bytes cannot ask for a lot.
+inline constexpr std::uint64_t kRawBytesMax = std::uint64_t{1} << 30;
+inline constexpr std::uint64_t kRawRatioMax = 1024;
+
+// "section B of part 7"
+std::string section_name(Section section, std::uint64_t part);
+// What is wrong with the sizes of a stored section; empty if nothing is.
+std::string_view section_fault(const SectionRef& ref);
+
+void write_part(Writer& writer, const PartRef& part);
+// Checks the record in itself and against the group: its dimension and size in bytes.
+PartRef read_part(Reader& reader, std::uint32_t dim, std::uint64_t group_bytes);
+
+}  // namespace varve::format
