@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <vector>
 
 namespace varve::store {
 namespace {
@@ -14,6 +13,13 @@ namespace {
 constexpr std::size_t kDurableMax = 65536;
 
 std::string or_dot(std::string_view folder) { return folder.empty() ? "." : std::string(folder); }
+
+OpenFolder::Identity identify(const Fd& fd) {
+  struct statx status {};
+  if (::statx(fd.get(), "", AT_EMPTY_PATH, STATX_INO | STATX_BTIME, &status) != 0) return {};
+  if ((status.stx_mask & STATX_BTIME) == 0) return {};
+  return {status.stx_ino, status.stx_btime.tv_sec, status.stx_btime.tv_nsec};
+}
 
 // Makes the missing folders of an absolute or relative path and syncs the parent of each.
 Status make_path(const std::string& directory) {
@@ -43,6 +49,11 @@ std::string_view folder_of(std::string_view path) {
   return slash == std::string_view::npos ? std::string_view() : path.substr(0, slash);
 }
 
+std::string_view name_of(std::string_view path) {
+  const std::size_t slash = path.rfind('/');
+  return slash == std::string_view::npos ? path : path.substr(slash + 1);
+}
+
 Result<Fd> open_root(const std::string& directory) {
   if (directory.empty()) return fail(ErrorKind::invalid, "the directory of the store is empty");
   std::string path = directory;
@@ -70,46 +81,41 @@ Status Folders::make(std::string_view folder) {
       }
       return tl::unexpected(system_error(errno, "create", part));
     }
-    if (end == std::string::npos) return {};
+    if (end == std::string::npos) break;
   }
+  struct stat status {};
+  const bool found = ::fstatat(root_, path.c_str(), &status, 0) == 0;
+  if (!found || S_ISDIR(status.st_mode)) return {};
+  return fail(ErrorKind::invalid, fmt::format("{} is an object, no folder", path));
 }
 
-Folders::Identity Folders::identify(const Fd& fd) {
-  struct statx status {};
-  if (::statx(fd.get(), "", AT_EMPTY_PATH, STATX_INO | STATX_BTIME, &status) != 0) return {};
-  return {status.stx_ino, status.stx_btime.tv_sec, status.stx_btime.tv_nsec};
-}
-
-bool Folders::is_durable(const std::string& folder, const Identity& identity) {
+bool Folders::is_durable(const OpenFolder::Level& level) {
+  // A file system without times of birth cannot tell, so it pays for the syncs.
+  if (level.identity == OpenFolder::Identity{}) return false;
   std::lock_guard lock(mutex_);
-  const auto found = durable_.find(folder);
-  return found != durable_.end() && found->second == identity;
+  const auto found = durable_.find(level.path);
+  return found != durable_.end() && found->second == level.identity;
 }
 
-Status Folders::sync(std::string_view folder) {
-  std::vector<std::pair<std::string, Identity>> synced;
+Result<std::optional<OpenFolder>> Folders::open(std::string_view folder) {
+  OpenFolder opened;
   for (;; folder = folder_of(folder)) {
-    const std::string path = or_dot(folder);
-    const Fd fd = open_at(root_, path, O_RDONLY | O_DIRECTORY);
-    if (!fd) return tl::unexpected(system_error(errno, "open", path));
-    VARVE_CHECK(store::sync(fd, path));
-    if (folder.empty()) break;
-    const Identity identity = identify(fd);
-    if (identity != Identity{} && is_durable(path, identity)) break;
-    synced.emplace_back(path, identity);
+    OpenFolder::Level level{or_dot(folder), {}, {}};
+    level.fd = open_at(root_, level.path, O_RDONLY | O_DIRECTORY);
+    if (!level.fd && is_missing(errno)) return std::nullopt;
+    if (!level.fd) return tl::unexpected(system_error(errno, "open", level.path));
+    level.identity = identify(level.fd);
+    opened.levels.push_back(std::move(level));
+    if (folder.empty() || is_durable(opened.levels.back())) return opened;
   }
+}
+
+Status Folders::sync(const OpenFolder& folder) {
+  for (const auto& level : folder.levels) VARVE_CHECK(store::sync(level.fd, level.path));
   std::lock_guard lock(mutex_);
   if (durable_.size() > kDurableMax) durable_.clear();
-  for (auto& [path, identity] : synced) durable_.insert_or_assign(std::move(path), identity);
+  for (const auto& level : folder.levels) durable_.insert_or_assign(level.path, level.identity);
   return {};
-}
-
-Status Folders::sync_if_present(std::string_view folder) {
-  const std::string path = or_dot(folder);
-  const Fd fd = open_at(root_, path, O_RDONLY | O_DIRECTORY);
-  if (!fd && is_missing(errno)) return {};
-  if (!fd) return tl::unexpected(system_error(errno, "open", path));
-  return store::sync(fd, path);
 }
 
 void Folders::remove_empty(std::string_view folder) {

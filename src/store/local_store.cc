@@ -51,10 +51,27 @@ class TempFile {
   std::string path_;
 };
 
+// What batches need of the store, which they may outlive.
+struct Root {
+  Root(Fd folder, base::Clock& its_clock) : fd(std::move(folder)), clock(its_clock) {}
+
+  Fd fd;
+  base::Clock& clock;
+  std::atomic<bool> stopped = false;
+
+  Status check_call(base::Deadline deadline) const {
+    if (!stopped.load(std::memory_order_acquire)) return check_deadline(clock, deadline);
+    return fail(ErrorKind::unavailable, "the store stopped after a folder could not be synced",
+                "check the device, then open the store again");
+  }
+};
+
 class LocalStore final : public ObjectStore {
  public:
-  LocalStore(std::shared_ptr<const Fd> root, base::Random random, base::Clock& clock)
-      : root_(std::move(root)), folders_(root_->get()), random_(std::move(random)), clock_(clock) {}
+  LocalStore(Fd root, base::Random random, base::Clock& clock)
+      : root_(std::make_shared<Root>(std::move(root), clock)),
+        folders_(root_->fd.get()),
+        random_(std::move(random)) {}
 
   Result<std::optional<Object>> get(std::string_view key, base::Deadline deadline) override;
   std::unique_ptr<ReadBatch> read(std::span<const ReadRequest> requests,
@@ -69,35 +86,27 @@ class LocalStore final : public ObjectStore {
   void remove_stale_temps();
 
  private:
-  Status check_call(base::Deadline deadline) const;
+  Status check_call(base::Deadline deadline) const { return root_->check_call(deadline); }
   // nullopt if there is no object of that key.
   Result<std::optional<Object>> load(const std::string& path) const;
   Result<TempFile> write_temp(base::ByteSpan bytes);
   Result<Fd> open_temp(std::string& path);
-  // Gives the file the name of the key; false if that is taken.
-  Result<bool> link_new(const TempFile& temp, const std::string& path);
+  // Gives the file the name of the key; nullopt if that is taken, else the folder to settle.
+  Result<std::optional<OpenFolder>> link_new(const TempFile& temp, const std::string& path);
   // `conflict`, or `invalid` if a folder has the name.
   tl::unexpected<Error> name_taken(const std::string& path) const;
   // Makes the visible entries of the folder durable, or stops the store.
-  Status settle(std::string_view folder);
+  Status settle(const OpenFolder& folder);
   Status unlink_object(const std::string& path, base::Deadline deadline);
+  // Makes removals from the folder durable, and removes it if it is empty now.
+  Status forget(std::string_view path);
 
-  int root() const { return root_->get(); }
+  int root() const { return root_->fd.get(); }
 
-  std::shared_ptr<const Fd> root_;  // shared with batches
+  std::shared_ptr<Root> root_;
   Folders folders_;
   base::Random random_;
-  base::Clock& clock_;
-  std::atomic<bool> stopped_ = false;
 };
-
-Status LocalStore::check_call(base::Deadline deadline) const {
-  if (stopped_.load(std::memory_order_acquire)) {
-    return fail(ErrorKind::unavailable, "the store stopped after a folder could not be synced",
-                "check the device, then open the store again");
-  }
-  return check_deadline(clock_, deadline);
-}
 
 Result<std::optional<Object>> LocalStore::load(const std::string& path) const {
   VARVE_TRY(const auto file, open_object(root(), path));
@@ -115,7 +124,8 @@ Result<std::optional<Object>> LocalStore::get(std::string_view key, base::Deadli
 
 std::unique_ptr<ReadBatch> LocalStore::read(std::span<const ReadRequest> requests,
                                             base::Deadline deadline) {
-  return make_local_batch(root_, requests, [this, deadline] { return check_call(deadline); });
+  return make_local_batch(std::shared_ptr<const Fd>(root_, &root_->fd), requests,
+                          [root = root_, deadline] { return root->check_call(deadline); });
 }
 
 Result<Fd> LocalStore::open_temp(std::string& path) {
@@ -146,24 +156,26 @@ tl::unexpected<Error> LocalStore::name_taken(const std::string& path) const {
   return fail(ErrorKind::invalid, fmt::format("object {} has the name of a folder", path));
 }
 
-Result<bool> LocalStore::link_new(const TempFile& temp, const std::string& path) {
-  int code = 0;
+Result<std::optional<OpenFolder>> LocalStore::link_new(const TempFile& temp,
+                                                       const std::string& path) {
+  const std::string name(name_of(path));
   for (int tries = 0; tries < kRaceTriesMax; ++tries) {
-    if (::linkat(root(), temp.path().c_str(), root(), path.c_str(), 0) == 0) return true;
-    code = errno;
-    if (code == EEXIST) return false;
-    if (code == ENOTDIR) {
-      return fail(ErrorKind::invalid, fmt::format("object {} lies below another object", path));
+    VARVE_TRY(auto folder, folders_.open(folder_of(path)));
+    if (!folder) {
+      VARVE_CHECK(folders_.make(folder_of(path)));
+      continue;
     }
-    if (code != ENOENT) break;
-    VARVE_CHECK(folders_.make(folder_of(path)));
+    if (::linkat(root(), temp.path().c_str(), folder->fd(), name.c_str(), 0) == 0) return folder;
+    if (errno == EEXIST) return std::nullopt;
+    // ENOENT: the folder was removed after it was opened.
+    if (errno != ENOENT) return tl::unexpected(system_error(errno, "create", path));
   }
-  return tl::unexpected(system_error(code, "create", path));
+  return tl::unexpected(system_error(ENOENT, "create", path));
 }
 
-Status LocalStore::settle(std::string_view folder) {
+Status LocalStore::settle(const OpenFolder& folder) {
   auto status = folders_.sync(folder);
-  if (!status) stopped_.store(true, std::memory_order_release);
+  if (!status) root_->stopped.store(true, std::memory_order_release);
   return status;
 }
 
@@ -175,9 +187,9 @@ Result<Etag> LocalStore::create(std::string_view key, base::ByteSpan bytes,
   // Cheap, and it spares a resent create the write.
   if (::faccessat(root(), path.c_str(), F_OK, AT_SYMLINK_NOFOLLOW) == 0) return name_taken(path);
   VARVE_TRY(const auto temp, write_temp(bytes));
-  VARVE_TRY(const bool linked, link_new(temp, path));
-  if (!linked) return name_taken(path);
-  VARVE_CHECK(settle(folder_of(path)));
+  VARVE_TRY(const auto folder, link_new(temp, path));
+  if (!folder) return name_taken(path);
+  VARVE_CHECK(settle(*folder));
   return etag_of(bytes);
 }
 
@@ -189,16 +201,19 @@ Result<Etag> LocalStore::replace(std::string_view key, base::ByteSpan bytes, con
   // A missing key must leave no trace, and readers of a read-only directory a clear answer.
   VARVE_TRY(const auto present, open_object(root(), path));
   if (!present) return replace_conflict(key, Replaced::missing);
-  VARVE_TRY(const auto lock, lock_key(folders_, path, clock_, deadline));
+  VARVE_TRY(const auto lock, lock_key(folders_, path, root_->clock, deadline));
   VARVE_TRY(const auto current, load(path));
   if (!current) return replace_conflict(key, Replaced::missing);
   if (current->etag != expected) return replace_conflict(key, Replaced::changed);
   VARVE_TRY(auto temp, write_temp(bytes));
-  if (::renameat(root(), temp.path().c_str(), root(), path.c_str()) != 0) {
+  VARVE_TRY(const auto folder, folders_.open(folder_of(path)));
+  if (!folder) return replace_conflict(key, Replaced::missing);
+  const std::string name(name_of(path));
+  if (::renameat(root(), temp.path().c_str(), folder->fd(), name.c_str()) != 0) {
     return tl::unexpected(system_error(errno, "replace", path));
   }
   temp.renamed();
-  VARVE_CHECK(settle(folder_of(path)));
+  VARVE_CHECK(settle(*folder));
   return etag_of(bytes);
 }
 
@@ -213,11 +228,20 @@ Result<ListPage> LocalStore::list(std::string_view prefix, std::string_view star
 Status LocalStore::unlink_object(const std::string& path, base::Deadline deadline) {
   VARVE_TRY(const auto present, open_object(root(), path));
   if (!present) return {};
-  VARVE_TRY(const auto lock, lock_key(folders_, path, clock_, deadline));
+  VARVE_TRY(const auto lock, lock_key(folders_, path, root_->clock, deadline));
   if (::unlinkat(root(), path.c_str(), 0) == 0) return {};
   // EISDIR, EPERM of a folder: a folder took the name meanwhile, so the object is gone.
   if (is_missing(errno) || errno == EISDIR) return {};
   return tl::unexpected(system_error(errno, "remove", path));
+}
+
+Status LocalStore::forget(std::string_view path) {
+  VARVE_TRY(const auto folder, folders_.open(path));
+  // It is gone when someone else removed its last object.
+  if (!folder) return {};
+  VARVE_CHECK(folders_.sync(*folder));
+  folders_.remove_empty(path);
+  return {};
 }
 
 Status LocalStore::remove(std::span<const std::string> keys, base::Deadline deadline) {
@@ -230,10 +254,8 @@ Status LocalStore::remove(std::span<const std::string> keys, base::Deadline dead
     if (!status) break;
     touched.insert(folder_of(key));
   }
-  for (const auto folder : touched) {
-    // A folder that is gone has nothing to sync: its last object was removed by someone else.
-    if (auto synced = folders_.sync_if_present(folder); status && !synced) status = synced;
-    folders_.remove_empty(folder);
+  for (const auto path : touched) {
+    if (auto forgotten = forget(path); status && !forgotten) status = forgotten;
   }
   return status;
 }
@@ -241,7 +263,7 @@ Status LocalStore::remove(std::span<const std::string> keys, base::Deadline dead
 void LocalStore::remove_stale_temps() {
   const Fd fd = open_at(root(), std::string(kTempFolder), O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
   if (!fd) return;
-  const std::int64_t oldest = clock_.wall_ms() / 1000 - kTempAgeMaxSeconds;
+  const std::int64_t oldest = root_->clock.wall_ms() / 1000 - kTempAgeMaxSeconds;
   DIR* dir = ::fdopendir(::dup(fd.get()));
   if (!dir) return;
   while (const dirent* entry = ::readdir(dir)) {
@@ -258,8 +280,7 @@ void LocalStore::remove_stale_temps() {
 Result<std::shared_ptr<ObjectStore>> open_local_store(const std::string& directory,
                                                       base::Random random, base::Clock& clock) {
   VARVE_TRY(Fd root, open_root(directory));
-  auto store = std::make_shared<LocalStore>(std::make_shared<const Fd>(std::move(root)),
-                                            std::move(random), clock);
+  auto store = std::make_shared<LocalStore>(std::move(root), std::move(random), clock);
   store->remove_stale_temps();
   return store;
 }
