@@ -1,0 +1,40 @@
+// A copy of rows in the type they came in, and the search over a part of it.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "ann/exact.h"
+#include "ann/vector_search.h"
+#include "base/bytes.h"
+#include "kernels/rows.h"
+
+namespace varve::ann {
+
+// Immutable after construction; thread-safe.
+class StoredRows {
+ public:
+  // Row i of the copy is row order[i] of `rows`; an empty order keeps them as they are.
+  StoredRows(const kernels::Rows& rows, Metric metric, std::span<const std::uint64_t> order);
+
+  const kernels::Rows& rows() const { return rows_; }
+  Metric metric() const { return metric_; }
+  std::size_t resident_bytes() const { return buffer_.size() + inverse_.size() * sizeof(float); }
+  // Scores rows [first, first + count); ids are positions in the copy.
+  void scan(const Query& query, std::size_t first, std::size_t count, Contenders& found) const;
+  // The k nearest of `contenders` by double, ties by ids[position]; empty ids: by position.
+  std::vector<Neighbor> order(const Query& query, std::span<const std::uint64_t> contenders,
+                              std::uint32_t k, std::span<const std::uint64_t> ids) const;
+
+ private:
+  base::Buffer buffer_;
+  kernels::Rows rows_;
+  Metric metric_;
+  std::vector<float> inverse_;  // cosine only
+};
+
+// `invalid` also if k is 0.
+Result<Query> make_query(std::span<const float> values, std::uint32_t k, const StoredRows& rows);
+
+}  // namespace varve::ann
