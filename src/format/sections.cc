@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
+#include <optional>
 
 #include "base/assert.h"
 #include "codec/zstd.h"
@@ -13,8 +15,11 @@
 namespace varve::format {
 namespace {
 
-// The least a row takes in section B: a length, a byte of key, three differences.
-constexpr std::size_t kIdBytesMin = 5;
+enum class KeyEncoding : std::uint8_t { text = 0, decimal = 1 };
+
+// The least a row takes in section B: one byte of the key, three of the LSN.
+constexpr std::size_t kIdBytesMin = 4;
+constexpr std::size_t kDecimalDigitsMax = 20;
 
 template <std::uint64_t Lsn::*Member>
 void write_column(Writer& writer, std::span<const Lsn> lsns) {
@@ -33,6 +38,67 @@ void read_column(Reader& reader, std::span<Lsn> lsns, std::string_view field) {
     lsn.*Member = previous;
     if (!reader.ok()) return;
   }
+}
+
+// The number that `key` is the only spelling of.
+std::optional<std::uint64_t> decimal(std::string_view key) {
+  if (key.empty() || (key.size() > 1 && key.front() == '0')) return std::nullopt;
+  std::uint64_t number = 0;
+  const char* const end = key.data() + key.size();
+  const auto [stop, error] = std::from_chars(key.data(), end, number);
+  if (error != std::errc() || stop != end) return std::nullopt;
+  return number;
+}
+
+// All keys as numbers, or none if one is not a number.
+std::vector<std::uint64_t> decimals(std::span<const std::string_view> keys) {
+  std::vector<std::uint64_t> numbers;
+  for (const std::string_view key : keys) {
+    const auto number = decimal(key);
+    if (!number) return {};
+    numbers.push_back(*number);
+  }
+  return numbers;
+}
+
+void write_keys(Writer& writer, std::span<const std::string_view> keys) {
+  const std::vector<std::uint64_t> numbers = decimals(keys);
+  writer.u8(static_cast<std::uint8_t>(numbers.empty() ? KeyEncoding::text : KeyEncoding::decimal));
+  writer.zeros(3);
+  std::size_t key_bytes = 0;
+  for (const std::string_view key : keys) key_bytes += key.size();
+  VARVE_ASSERT(key_bytes <= 0xFFFFFFFFU);
+  writer.u32(static_cast<std::uint32_t>(key_bytes));
+  std::uint64_t previous = 0;
+  for (const std::uint64_t number : numbers) {
+    writer.varint(zigzag(previous, number));
+    previous = number;
+  }
+  if (!numbers.empty()) return;
+  for (const std::string_view key : keys) writer.varint(key.size());
+  for (const std::string_view key : keys) writer.bytes(base::as_bytes(key));
+}
+
+// Spells the numbers out: `text` gets the keys, `ends` where each ends.
+void read_decimals(Reader& reader, std::uint32_t rows, std::uint32_t key_bytes,
+                   std::vector<std::uint32_t>& ends, base::Bytes& text) {
+  if (key_bytes > rows * kDecimalDigitsMax) reader.fail("section B: key bytes", "out of range");
+  if (!reader.ok()) return;
+  base::Buffer buffer(key_bytes);
+  char* const begin = reinterpret_cast<char*>(buffer.data());
+  char* at = begin;
+  std::uint64_t number = 0;
+  ends.reserve(rows);
+  for (std::uint32_t row = 0; row < rows && reader.ok(); ++row) {
+    number = unzigzag(number, reader.varint("section B: keys"));
+    const auto [stop, error] = std::to_chars(at, begin + key_bytes, number);
+    if (error != std::errc()) reader.fail("section B: keys", "longer than recorded");
+    if (!reader.ok()) return;
+    at = stop;
+    ends.push_back(static_cast<std::uint32_t>(at - begin));
+  }
+  if (at != begin + key_bytes) reader.fail("section B: keys", "shorter than recorded");
+  text = base::Bytes(std::move(buffer));
 }
 
 // Lengths as the ends of the texts, which must add up to `total`.
@@ -70,19 +136,12 @@ void check_keys(Reader& reader, std::string_view keys, std::span<const std::uint
 
 base::Bytes encode_row_ids(std::span<const std::string_view> keys, std::span<const Lsn> lsns) {
   VARVE_ASSERT(keys.size() == lsns.size());
-  std::size_t key_bytes = 0;
   for (const std::string_view key : keys) {
     VARVE_ASSERT(!key.empty());
     VARVE_ASSERT(key.size() <= kKeyBytesMax);
-    key_bytes += key.size();
   }
-  VARVE_ASSERT(key_bytes <= 0xFFFFFFFFU);
   Writer writer;
-  writer.u8(0);
-  writer.zeros(3);
-  writer.u32(static_cast<std::uint32_t>(key_bytes));
-  for (const std::string_view key : keys) writer.varint(key.size());
-  for (const std::string_view key : keys) writer.bytes(base::as_bytes(key));
+  write_keys(writer, keys);
   write_column<&Lsn::epoch>(writer, lsns);
   write_column<&Lsn::seq>(writer, lsns);
   write_column<&Lsn::op>(writer, lsns);
@@ -124,18 +183,22 @@ Result<base::Bytes> decode_section(const base::Bytes& stored, const SectionRef& 
 Result<RowIds> RowIds::decode(const base::Bytes& section, std::uint32_t rows,
                               std::string_view context) {
   Reader reader(section, context);
-  reader.choice(0, 0, "section B: key encoding");
+  const auto encoding = static_cast<KeyEncoding>(reader.choice(0, 1, "section B: key encoding"));
   reader.zeros(3, "section B: reserved");
   const std::uint32_t key_bytes = reader.u32("section B: key bytes");
   if (rows > reader.remaining() / kIdBytesMin) reader.fail("section B", "too short for its rows");
   if (!reader.ok()) return tl::unexpected<Error>(reader.finish().error());
 
   RowIds ids;
-  ids.bytes_ = section;
-  ids.key_ends_ = read_ends(reader, rows, key_bytes, 1, kKeyBytesMax, "section B: keys");
-  ids.keys_offset_ = reader.position();
-  const base::ByteSpan keys = reader.bytes(key_bytes, "section B: keys");
-  if (reader.ok()) check_keys(reader, base::as_text(keys), ids.key_ends_);
+  if (encoding == KeyEncoding::decimal) {
+    read_decimals(reader, rows, key_bytes, ids.key_ends_, ids.bytes_);
+  } else {
+    ids.bytes_ = section;
+    ids.key_ends_ = read_ends(reader, rows, key_bytes, 1, kKeyBytesMax, "section B: keys");
+    ids.keys_offset_ = reader.position();
+    const base::ByteSpan keys = reader.bytes(key_bytes, "section B: keys");
+    if (reader.ok()) check_keys(reader, base::as_text(keys), ids.key_ends_);
+  }
   if (reader.ok()) {
     ids.lsns_.resize(rows);
     read_column<&Lsn::epoch>(reader, ids.lsns_, "section B: epoch");
