@@ -30,7 +30,7 @@ struct FaultPlan {
   // A late request arrives after 1 to so many further requests through this wrapper.
   std::uint32_t late_requests_max = 20;
   // Requests whose (first) key it refuses are left alone; empty: none are. Thread-safe.
-  std::function<bool(std::string_view key)> applies_to;
+  std::function<bool(std::string_view key)> applies_to = {};
 };
 
 // How often each fault happened. A run in which a planned fault has zero proves nothing.

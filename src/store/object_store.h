@@ -58,7 +58,8 @@ struct ListPage {
 };
 
 // Objects of one bucket, directory or process memory, by key. Keys are `/`-separated, 1 to 512
-// bytes, each segment of [a-zA-Z0-9._-] and neither "." nor ".."; anything else is `invalid`.
+// bytes, each segment 1 to 255 of [a-zA-Z0-9._-] and neither "." nor "..", the first neither ".tmp"
+// nor ".locks"; anything else is `invalid`. No key is a folder of another ("a" and "a/b").
 //
 // Thread-safe: any method, any thread. Every call may cost a network round trip and money, so
 // callers batch. Strong consistency: a successful write is seen by every read, list included,
