@@ -1,5 +1,6 @@
 #include "kernels/distance.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -35,45 +36,9 @@ constexpr std::size_t kRowsPerPass = 2;
 constexpr std::size_t kStep = kLanes * kAccumulators;
 static_assert(kStep >= 8);
 
-struct SquaredL2 {
-  static HWY_INLINE FloatVec query(const float* p) { return hn::LoadU(Floats(), p); }
-  static HWY_INLINE FloatVec add(FloatVec query, FloatVec row, FloatVec sum) {
-    const FloatVec difference = hn::Sub(query, row);
-    return hn::MulAdd(difference, difference, sum);
-  }
-};
-
-struct InnerProduct {
-  static HWY_INLINE FloatVec query(const float* p) { return hn::LoadU(Floats(), p); }
-  static HWY_INLINE FloatVec add(FloatVec query, FloatVec row, FloatVec sum) {
-    return hn::MulAdd(query, row, sum);
-  }
-};
-
-struct SquaredNorm {
-  static HWY_INLINE FloatVec query(const float*) { return hn::Zero(Floats()); }
-  static HWY_INLINE FloatVec add(FloatVec, FloatVec row, FloatVec sum) {
-    return hn::MulAdd(row, row, sum);
-  }
-};
-
-// The last dim % kLanes values. Rows of at least kLanes values are read from `dim - kLanes`, inside
-// the row, and the values that were counted before are masked out; shorter rows are copied.
-struct Tail {
-  std::size_t count = 0;
-  // The tail of the query at the places where load_tail() puts that of a row; 0 elsewhere.
-  HWY_ALIGN float query[kLanes] = {};
-};
-
-HWY_INLINE Tail tail_of(const float* query, std::size_t dim) {
-  Tail tail;
-  tail.count = dim % kLanes;
-  if (tail.count == 0 || query == nullptr) return tail;
-  const std::size_t first = dim < kLanes ? 0 : kLanes - tail.count;
-  std::memcpy(tail.query + first, query + (dim - tail.count), tail.count * sizeof(float));
-  return tail;
-}
-
+// The last `count` = dim % kLanes values. Rows of at least kLanes values are read from
+// `dim - kLanes`, inside the row, and the values that were counted before become 0; shorter rows
+// are copied. The same goes for the query, so the zeros of both meet.
 template <class Row>
 HWY_INLINE FloatVec load_tail(const typename Row::Element* row, std::size_t dim,
                               std::size_t count) {
@@ -86,18 +51,94 @@ HWY_INLINE FloatVec load_tail(const typename Row::Element* row, std::size_t dim,
   return Row::load(copy);
 }
 
-HWY_INLINE float total(const FloatVec* sums) {
+HWY_INLINE FloatVec float_tail(const float* values, std::size_t dim) {
+  const std::size_t count = dim % kLanes;
+  return count == 0 ? hn::Zero(Floats()) : load_tail<F32>(values, dim, count);
+}
+
+struct SquaredL2 {
+  static HWY_INLINE FloatVec query(const float* p) { return hn::LoadU(Floats(), p); }
+  static HWY_INLINE FloatVec query_tail(const float* query, std::size_t dim) {
+    return float_tail(query, dim);
+  }
+  static HWY_INLINE FloatVec add(FloatVec query, FloatVec row, FloatVec sum) {
+    const FloatVec difference = hn::Sub(query, row);
+    return hn::MulAdd(difference, difference, sum);
+  }
+};
+
+struct InnerProduct {
+  static HWY_INLINE FloatVec query(const float* p) { return hn::LoadU(Floats(), p); }
+  static HWY_INLINE FloatVec query_tail(const float* query, std::size_t dim) {
+    return float_tail(query, dim);
+  }
+  static HWY_INLINE FloatVec add(FloatVec query, FloatVec row, FloatVec sum) {
+    return hn::MulAdd(query, row, sum);
+  }
+};
+
+struct SquaredNorm {
+  static HWY_INLINE FloatVec query(const float*) { return hn::Zero(Floats()); }
+  static HWY_INLINE FloatVec query_tail(const float*, std::size_t) { return hn::Zero(Floats()); }
+  static HWY_INLINE FloatVec add(FloatVec, FloatVec row, FloatVec sum) {
+    return hn::MulAdd(row, row, sum);
+  }
+};
+
+HWY_INLINE FloatVec joined(const FloatVec* sums) {
   FloatVec sum = hn::Add(hn::Add(sums[0], sums[1]), hn::Add(sums[2], sums[3]));
   if constexpr (kAccumulators == 8) {
     sum = hn::Add(sum, hn::Add(hn::Add(sums[4], sums[5]), hn::Add(sums[6], sums[7])));
   }
-  return hn::GetLane(hn::SumOfLanes(Floats(), sum));
+  return sum;
 }
 
-// `ahead`: bytes from each row to the one that the next pass takes in its place, 0 if there is
-// none.
+// out[r] = the sum of the lanes of sums[r], for up to four rows with the shuffles of one. Absent
+// rows count as zeros, so that each sum has one order, however many rows there are.
+#if HWY_TARGET == HWY_SCALAR
+template <std::size_t kRows>
+HWY_INLINE void store_totals(const FloatVec* sums, float* out) {
+  for (std::size_t r = 0; r < kRows; ++r) out[r] = hn::GetLane(sums[r]);
+}
+#else
+template <class D>
+HWY_INLINE hn::Vec<hn::CappedTag<float, 4> > sum_of_blocks(D d, hn::Vec<D> v) {
+  if constexpr (hn::MaxLanes(d) == 4) {
+    return v;
+  } else {
+    const hn::Half<D> half;
+    return sum_of_blocks(half, hn::Add(hn::LowerHalf(half, v), hn::UpperHalf(half, v)));
+  }
+}
+
+template <std::size_t kRows>
+HWY_INLINE void store_totals(const FloatVec* sums, float* out) {
+  static_assert(kRows <= 4);
+  const Floats d;
+  const hn::Repartition<double, Floats> wide;
+  FloatVec all[4];
+  VARVE_UNROLL for (std::size_t r = 0; r < 4; ++r) all[r] = r < kRows ? sums[r] : hn::Zero(d);
+  const auto pair01 =
+      hn::Add(hn::InterleaveLower(d, all[0], all[1]), hn::InterleaveUpper(d, all[0], all[1]));
+  const auto pair23 =
+      hn::Add(hn::InterleaveLower(d, all[2], all[3]), hn::InterleaveUpper(d, all[2], all[3]));
+  const auto wide01 = hn::BitCast(wide, pair01);
+  const auto wide23 = hn::BitCast(wide, pair23);
+  const auto blocks = hn::Add(hn::BitCast(d, hn::InterleaveLower(wide, wide01, wide23)),
+                              hn::BitCast(d, hn::InterleaveUpper(wide, wide01, wide23)));
+  HWY_ALIGN float totals[4];
+  hn::Store(sum_of_blocks(d, blocks), hn::CappedTag<float, 4>(), totals);
+  std::memcpy(out, totals, kRows * sizeof(float));
+}
+#endif
+
+// Bytes between what is computed and what is fetched. Short rows need more than the next pass, and
+// the processor's own prefetch stops at pages.
+constexpr std::size_t kAheadBytes = 4096;
+
+// `ahead`: bytes from each row to one that a later pass takes in its place, 0 if there is none.
 template <class Row, class Op, std::size_t kRows>
-HWY_INLINE void pass(const float* query, const Tail& tail, const std::byte* first,
+HWY_INLINE void pass(const float* query, FloatVec query_tail, const std::byte* first,
                      std::size_t stride_bytes, std::size_t dim, std::size_t ahead, float* out) {
   using Element = typename Row::Element;
   constexpr std::size_t kStepBytes = kStep * sizeof(Element);
@@ -128,23 +169,25 @@ HWY_INLINE void pass(const float* query, const Tail& tail, const std::byte* firs
     }
     j += kLanes;
   }
-  if (tail.count != 0) {
-    const FloatVec q = hn::Load(Floats(), tail.query);
+  if (const std::size_t left = dim % kLanes; left != 0) {
     VARVE_UNROLL for (std::size_t r = 0; r < kRows; ++r) {
       FloatVec& sum = sums[r][kAccumulators - 1];
-      sum = Op::add(q, load_tail<Row>(rows[r], dim, tail.count), sum);
+      sum = Op::add(query_tail, load_tail<Row>(rows[r], dim, left), sum);
     }
   }
-  VARVE_UNROLL for (std::size_t r = 0; r < kRows; ++r) out[r] = total(sums[r]);
+  FloatVec row_sums[kRows];
+  VARVE_UNROLL for (std::size_t r = 0; r < kRows; ++r) row_sums[r] = joined(sums[r]);
+  store_totals<kRows>(row_sums, out);
 }
 
 template <class Row, class Op>
 HWY_NOINLINE void all_rows(const float* query, const Rows& rows, float* out) {
-  const Tail tail = tail_of(query, rows.dim);
-  const std::size_t jump = kRowsPerPass * rows.stride_bytes;
+  const FloatVec tail = Op::query_tail(query, rows.dim);
+  const std::size_t pass_bytes = std::max<std::size_t>(kRowsPerPass * rows.stride_bytes, 1);
+  const std::size_t jump = (kAheadBytes + pass_bytes - 1) / pass_bytes * kRowsPerPass;
   std::size_t i = 0;
   for (; i + kRowsPerPass <= rows.count; i += kRowsPerPass) {
-    const std::size_t ahead = i + 2 * kRowsPerPass <= rows.count ? jump : 0;
+    const std::size_t ahead = i + jump < rows.count ? jump * rows.stride_bytes : 0;
     pass<Row, Op, kRowsPerPass>(query, tail, rows.row(i), rows.stride_bytes, rows.dim, ahead,
                                 out + i);
   }
@@ -184,7 +227,8 @@ void squared_norm_rows(const Rows& rows, float* out) {
 template <class Op>
 HWY_INLINE float one(const float* a, const float* b, std::uint32_t dim) {
   float out = 0;
-  pass<F32, Op, 1>(a, tail_of(a, dim), reinterpret_cast<const std::byte*>(b), 0, dim, 0, &out);
+  pass<F32, Op, 1>(a, Op::query_tail(a, dim), reinterpret_cast<const std::byte*>(b), 0, dim, 0,
+                   &out);
   return out;
 }
 
