@@ -1,0 +1,89 @@
+#include "cli/line_feed.h"
+
+#include <fmt/format.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+#include "base/result.h"
+#include "cli/files/row_rules.h"
+#include "cli/signals.h"
+
+namespace varve::cli {
+
+Result<LineFeed> LineFeed::open(const std::string& path) {
+  if (path == "-") return of_descriptor(STDIN_FILENO, "standard input");
+  LineFeed feed;
+  VARVE_TRY(OpenedFile file, open_bytes(path));
+  feed.name_ = path;
+  feed.file_ = std::make_unique<ByteReader>(std::move(file.bytes), path);
+  return feed;
+}
+
+LineFeed LineFeed::of_descriptor(int descriptor, std::string name) {
+  LineFeed feed;
+  feed.name_ = std::move(name);
+  feed.descriptor_ = descriptor;
+  return feed;
+}
+
+Result<Feed> LineFeed::next(std::string& line, int wait_ms, std::size_t bytes_max) {
+  if (exit_code_of_signal() != 0) return Feed::end;
+  Feed feed = Feed::line;
+  if (file_ != nullptr) {
+    VARVE_TRY(const bool more, file_->read_line(line, bytes_max));
+    feed = more ? Feed::line : Feed::end;
+    line_number_ += more ? 1 : 0;
+  } else {
+    std::size_t found = std::string::npos;
+    // Ends: each turn reads bytes until a line is complete or longer than allowed.
+    while ((found = buffer_.find('\n', searched_)) == std::string::npos &&
+           buffer_.size() - begin_ <= bytes_max) {
+      searched_ = buffer_.size();
+      VARVE_TRY(feed, read_more(wait_ms));
+      if (feed != Feed::line) break;
+    }
+    if (feed == Feed::pending || (feed == Feed::end && begin_ == buffer_.size())) return feed;
+    const std::size_t end = std::min(found, buffer_.size());
+    VARVE_TRY(feed, take(line, end, found == std::string::npos ? end : end + 1));
+  }
+  if (feed == Feed::line && line.size() > bytes_max) {
+    return tl::unexpected(row_error({name_, "line", line_number_},
+                                    fmt::format("the line is longer than {} bytes", bytes_max)));
+  }
+  return feed;
+}
+
+Result<Feed> LineFeed::take(std::string& line, std::size_t end, std::size_t next) {
+  line.assign(buffer_, begin_, end - begin_);
+  if (line.ends_with('\r')) line.pop_back();
+  begin_ = searched_ = next;
+  ++line_number_;
+  return Feed::line;
+}
+
+Result<Feed> LineFeed::read_more(int wait_ms) {
+  pollfd ready{descriptor_, POLLIN, 0};
+  const int count = ::poll(&ready, 1, wait_ms);
+  if (count == 0) return Feed::pending;
+  if (count < 0 && errno == EINTR) return exit_code_of_signal() != 0 ? Feed::end : Feed::pending;
+  std::array<char, 65536> block;
+  const ssize_t bytes = ::read(descriptor_, block.data(), block.size());
+  if (bytes == 0) return Feed::end;
+  if (bytes < 0 && errno == EINTR) return exit_code_of_signal() != 0 ? Feed::end : Feed::pending;
+  if (bytes < 0) {
+    return fail(ErrorKind::unavailable,
+                fmt::format("cannot read {}: {}", name_, std::strerror(errno)));
+  }
+  buffer_.erase(0, begin_);
+  searched_ -= begin_;
+  begin_ = 0;
+  buffer_.append(block.data(), static_cast<std::size_t>(bytes));
+  return Feed::line;
+}
+
+}  // namespace varve::cli

@@ -1,0 +1,37 @@
+#include "cli/query_flags.h"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+
+namespace varve::cli {
+
+void QueryFlags::declare(CLI::App& command, QueryFlags& flags) {
+  command.add_option("-k", flags.k, "How many neighbours (default 10)");
+  command.add_option("--recall", flags.recall,
+                     "Share of the true k nearest to find (default 0.95)");
+  command.add_option("--nprobe", flags.nprobe, "Visit exactly so many clusters instead");
+  command.add_flag("--exact", flags.exact, "Scan every row");
+}
+
+Result<QueryOptions> QueryFlags::options() const {
+  if (k == 0 || k > kTopKMax) {
+    return fail(ErrorKind::invalid, fmt::format("-k {} is not in 1 to {}", k, kTopKMax));
+  }
+  const int chosen = (recall ? 1 : 0) + (nprobe ? 1 : 0) + (exact ? 1 : 0);
+  if (chosen > 1) {
+    return fail(ErrorKind::invalid, "only one of --recall, --nprobe and --exact makes sense");
+  }
+  if (recall && !(*recall > 0 && *recall <= 1)) {
+    return fail(ErrorKind::invalid, fmt::format("--recall {} is not above 0 and up to 1", *recall));
+  }
+  if (nprobe && *nprobe == 0) return fail(ErrorKind::invalid, "--nprobe 0 visits nothing");
+  QueryOptions options;
+  options.k = k;
+  options.recall = recall.value_or(options.recall);
+  options.nprobe = nprobe;
+  options.exact = exact;
+  return options;
+}
+
+}  // namespace varve::cli

@@ -1,0 +1,45 @@
+#include "cli/query_json.h"
+
+#include <fmt/format.h>
+
+namespace varve::cli {
+
+const char* certainty_name(Certainty certainty) {
+  switch (certainty) {
+    case Certainty::exact:
+      return "exact";
+    case Certainty::bounded:
+      return "bounded";
+    case Certainty::approximate:
+      return "approximate";
+  }
+  return "";
+}
+
+Json performance_json(const Performance& performance) {
+  return Json{{"total_us", performance.total_us},
+              {"snapshot_us", performance.snapshot_us},
+              {"rank_us", performance.rank_us},
+              {"scan_us", performance.scan_us},
+              {"finish_us", performance.finish_us},
+              {"nprobe", performance.nprobe},
+              {"rows_scanned", performance.rows_scanned},
+              {"tail_rows", performance.tail_rows},
+              {"store_requests", performance.store_requests},
+              {"store_bytes", performance.store_bytes},
+              {"certainty", certainty_name(performance.certainty)}};
+}
+
+std::string hit_json(const Hit& hit) {
+  return fmt::format(R"({{"key":{},"distance":{},"metadata":{}}})", json_string(hit.key),
+                     hit.distance, hit.metadata.empty() ? "null" : hit.metadata);
+}
+
+std::string result_json(const QueryResult& result) {
+  std::string hits;
+  for (const Hit& hit : result.hits) hits += (hits.empty() ? "" : ",") + hit_json(hit);
+  return fmt::format(R"({{"hits":[{}],"performance":{}}})", hits,
+                     json_text(performance_json(result.performance)));
+}
+
+}  // namespace varve::cli

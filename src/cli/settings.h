@@ -1,0 +1,53 @@
+// What the global flags say, and what a verb is.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "varve/database.h"
+
+namespace CLI {
+class App;
+}
+
+namespace varve::cli {
+
+enum class OutputMode { table, json, jsonl };
+
+struct Settings {
+  std::string store;
+  OutputMode output = OutputMode::table;
+  bool quiet = false;
+  bool progress = true;
+  bool yes = false;
+  std::chrono::milliseconds timeout{60'000};
+
+  bool is_json() const { return output != OutputMode::table; }
+};
+
+// Runs what the command line asks for. The value is the exit code.
+using Command = std::function<Result<int>()>;
+
+// What the verbs are registered on. `settings` is filled by the time a command runs.
+struct VerbTable {
+  CLI::App& app;
+  const Settings& settings;
+  Command& chosen;
+};
+
+// An open index with the database that owns its store.
+struct OpenIndex {
+  std::unique_ptr<Database> database;
+  std::shared_ptr<Index> index;
+};
+
+// `compute_threads`: as in DatabaseOptions.
+Result<std::unique_ptr<Database>> open_database(const Settings& settings,
+                                                std::uint32_t compute_threads = 0);
+// `name` is "bucket/index".
+Result<OpenIndex> open_index(const Settings& settings, const std::string& name,
+                             std::uint32_t compute_threads = 0);
+
+}  // namespace varve::cli

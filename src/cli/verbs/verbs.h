@@ -1,0 +1,19 @@
+// One function per group of verbs: declares their flags and, when the command line names one,
+// puts it into `chosen`.
+#pragma once
+
+#include "cli/settings.h"
+
+namespace varve::cli {
+
+void add_index_verbs(const VerbTable& verbs);   // index create|ls|info|rm|compact, fsck
+void add_import_verb(const VerbTable& verbs);   // import
+void add_write_verbs(const VerbTable& verbs);   // put, delete
+void add_read_verbs(const VerbTable& verbs);    // get, list
+void add_query_verb(const VerbTable& verbs);    // query
+void add_recall_verb(const VerbTable& verbs);   // recall
+void add_text_verbs(const VerbTable& verbs);    // ingest, search, demo
+void add_bench_verbs(const VerbTable& verbs);   // bench ...
+void add_version_verb(const VerbTable& verbs);  // version
+
+}  // namespace varve::cli

@@ -1,0 +1,18 @@
+// UTF-8 as bytes: lengths and cuts that never split a character.
+#pragma once
+
+#include <cstddef>
+#include <string_view>
+
+namespace varve::text {
+
+// Well-formed by RFC 3629: no overlong form, no surrogate, nothing above U+10FFFF.
+bool is_utf8(std::string_view bytes);
+
+// Characters (code points). REQUIRES: is_utf8(text).
+std::size_t count_characters(std::string_view text);
+
+// Bytes of the first `characters` characters, or the size of all. REQUIRES: is_utf8(text).
+std::size_t bytes_of_characters(std::string_view text, std::size_t characters);
+
+}  // namespace varve::text
