@@ -14,9 +14,14 @@ constexpr std::array<float, 7> kRecalls = {0.80F, 0.90F, 0.95F, 0.98F, 0.99F, 0.
 constexpr std::array<std::uint32_t, 2> kCounts = {10, 100};
 // Stands for the distance of a query that lies on a centroid; squared.
 constexpr float kTinySquared = 1e-30F;
-// A plan may visit this many times the clusters that a plain count would need: the ratio stops easy
-// queries early, and queries unlike the rows, which see all centroids at about one distance, go on.
-constexpr std::uint32_t kCapFactor = 4;
+// The cap of a plan, in multiples of the clusters that a plain count would need. With a higher cap
+// the ratio stops easy queries and queries unlike the rows, which see all centroids at about one
+// distance, go on; but where the ratio tells little, all queries then pay for it.
+constexpr std::array<double, 5> kCapFactors = {4, 3, 2, 1.5, 1};
+// What the higher cap may cost over the cheapest plan.
+constexpr double kRobustCost = 1.1;
+// Ratios above this do not tell queries apart; below 1 there are none.
+constexpr float kRatioMax = 64;
 // One-sided 90 % bound of a normal mean: few held-out queries ask for more clusters.
 constexpr double kSigmas = 1.28;
 
@@ -26,6 +31,7 @@ std::uint32_t floor_of(std::uint32_t nprobe) { return std::min(nprobe, 4 + nprob
 struct Curve {
   std::vector<float> ratios;         // distance of rank i over that of rank 0
   std::vector<std::uint16_t> found;  // neighbours in the first i clusters
+  std::vector<std::uint64_t> rows;   // rows of the first i clusters
   std::uint32_t wanted = 0;
 
   std::size_t visited(std::uint32_t nprobe, float ratio) const {
@@ -36,7 +42,8 @@ struct Curve {
   }
 };
 
-Curve curve_of(const CentroidSet& centroids, const HeldOut& held_out, std::uint32_t k) {
+Curve curve_of(const CentroidSet& centroids, std::span<const std::uint32_t> cluster_rows,
+               const HeldOut& held_out, std::uint32_t k) {
   Curve curve;
   std::vector<CentroidSet::Ranked> ranked;
   centroids.rank(held_out.query.data(), centroids.size(), ranked);
@@ -49,10 +56,12 @@ Curve curve_of(const CentroidSet& centroids, const HeldOut& held_out, std::uint3
   }
   curve.ratios.reserve(ranked.size());
   curve.found.assign(ranked.size() + 1, 0);
+  curve.rows.assign(ranked.size() + 1, 0);
   const float nearest = std::max(ranked[0].distance, kTinySquared);
   for (std::size_t i = 0; i < ranked.size(); ++i) {
     curve.ratios.push_back(std::sqrt(ranked[i].distance / nearest));
     curve.found[i + 1] = static_cast<std::uint16_t>(curve.found[i] + hits[ranked[i].index]);
+    curve.rows[i + 1] = curve.rows[i] + cluster_rows[ranked[i].index];
   }
   return curve;
 }
@@ -91,16 +100,14 @@ std::uint32_t least_nprobe(std::span<const Curve> curves, std::uint32_t clusters
   return low;
 }
 
+// The least ratio that reaches the goal under a cap that does. Bisects the logarithm.
 float least_ratio(std::span<const Curve> curves, std::uint32_t nprobe, double goal) {
-  float high = 1;
-  for (const Curve& curve : curves) {
-    const std::size_t last = std::min<std::size_t>(nprobe, curve.ratios.size()) - 1;
-    if (std::isfinite(curve.ratios[last])) high = std::max(high, curve.ratios[last]);
-  }
   float low = 1;
-  // 24 halvings: as fine as a float's mantissa.
-  for (int i = 0; i < 24; ++i) {
-    const float middle = low + (high - low) / 2;
+  float high = kRatioMax;
+  if (sure_recall(curves, nprobe, high) < goal) return std::numeric_limits<float>::max();
+  // 20 halvings take the interval below a hundred thousandth.
+  for (int i = 0; i < 20; ++i) {
+    const float middle = std::sqrt(low * high);
     if (sure_recall(curves, nprobe, middle) >= goal) {
       high = middle;
     } else {
@@ -108,6 +115,30 @@ float least_ratio(std::span<const Curve> curves, std::uint32_t nprobe, double go
     }
   }
   return high;
+}
+
+double mean_rows(std::span<const Curve> curves, std::uint32_t nprobe, float ratio) {
+  double sum = 0;
+  for (const Curve& curve : curves) {
+    sum += static_cast<double>(curve.rows[curve.visited(nprobe, ratio)]);
+  }
+  return sum / static_cast<double>(curves.size());
+}
+
+// Of the plans that reach the goal, the one with the highest cap that is about the cheapest.
+format::ProbePoint cheapest(std::span<const Curve> curves, std::uint32_t clusters, double goal) {
+  const std::uint32_t needed = least_nprobe(curves, clusters, goal);
+  std::array<format::ProbePoint, kCapFactors.size()> points;
+  std::array<double, kCapFactors.size()> costs;
+  for (std::size_t i = 0; i < points.size(); ++i) {
+    const auto cap = static_cast<std::uint32_t>(std::ceil(kCapFactors[i] * needed));
+    points[i].nprobe = std::min(clusters, cap);
+    points[i].ratio = least_ratio(curves, points[i].nprobe, goal);
+    costs[i] = mean_rows(curves, points[i].nprobe, points[i].ratio);
+  }
+  const double limit = kRobustCost * *std::min_element(costs.begin(), costs.end());
+  const auto best = std::find_if(costs.begin(), costs.end(), [&](double c) { return c <= limit; });
+  return points[static_cast<std::size_t>(best - costs.begin())];
 }
 
 }  // namespace
@@ -162,14 +193,16 @@ std::vector<format::ProbePoint> fit_probes(const CentroidSet& centroids,
     }
     if (usable.empty()) continue;
     std::vector<Curve> curves(usable.size());
-    pool.parallel_for(curves.size(),
-                      [&](std::size_t i) { curves[i] = curve_of(centroids, *usable[i], k); });
+    pool.parallel_for(curves.size(), [&](std::size_t i) {
+      curves[i] = curve_of(centroids, cluster_rows, *usable[i], k);
+    });
     for (const float recall : kRecalls) {
       // Half of what may be missed is kept for queries that are not like the rows.
       const double goal = recall + (1.0 - recall) / 2;
-      const std::uint32_t needed = least_nprobe(curves, clusters, goal);
-      const std::uint32_t nprobe = std::min(clusters, needed * kCapFactor);
-      table.push_back({recall, k, nprobe, least_ratio(curves, nprobe, goal)});
+      format::ProbePoint point = cheapest(curves, clusters, goal);
+      point.recall = recall;
+      point.k = k;
+      table.push_back(point);
     }
   }
   return table;
