@@ -61,14 +61,15 @@ void fit(const kernels::Rows& rows, Metric metric, base::Pool& pool, Clustering&
   const std::size_t count = std::min(kHeldOutQueries, rows.count);
   std::vector<std::uint64_t> self;
   for (std::size_t i = 0; i < count; ++i) self.push_back(i * rows.count / count);
-  TrueNeighbors search(spread_rows(rows, metric, count), std::move(self), rows.dim,
-                       kHeldOutNeighbors);
+  auto queries = spread_rows(rows, metric, count);
+  add_mixed_queries(rows.dim, metric, queries, self);
+  TrueNeighbors search(std::move(queries), std::move(self), rows.dim, kHeldOutNeighbors);
   for_blocks(rows, metric, [&](kernels::MatrixView block, std::size_t first) {
     search.scan(block, first, pool);
   });
   std::vector<HeldOut> held_out;
-  for (std::size_t i = 0; i < count; ++i) {
-    HeldOut one{{search.query(i).begin(), search.query(i).end()}, {}};
+  for (std::size_t i = 0; i < search.query_count(); ++i) {
+    HeldOut one{{search.query(i).begin(), search.query(i).end()}, {}, !search.is_row(i)};
     for (const auto id : search.take(i)) one.neighbor_clusters.push_back(made.cluster_of[id]);
     held_out.push_back(std::move(one));
   }

@@ -17,7 +17,7 @@ constexpr float kTinySquared = 1e-30F;
 // The cap of a plan, in multiples of the clusters that a plain count would need. With a higher cap
 // the ratio stops easy queries and queries unlike the rows, which see all centroids at about one
 // distance, go on; but where the ratio tells little, all queries then pay for it.
-constexpr std::array<double, 5> kCapFactors = {4, 3, 2, 1.5, 1};
+constexpr std::array<double, 3> kCapFactors = {2, 1.5, 1};
 // What the higher cap may cost over the cheapest plan.
 constexpr double kRobustCost = 1.1;
 // Ratios above this do not tell queries apart; below 1 there are none.
@@ -33,6 +33,7 @@ struct Curve {
   std::vector<std::uint16_t> found;  // neighbours in the first i clusters
   std::vector<std::uint64_t> rows;   // rows of the first i clusters
   std::uint32_t wanted = 0;
+  bool mixed = false;
 
   std::size_t visited(std::uint32_t nprobe, float ratio) const {
     const auto in_ratio = static_cast<std::size_t>(
@@ -45,6 +46,7 @@ struct Curve {
 Curve curve_of(const CentroidSet& centroids, std::span<const std::uint32_t> cluster_rows,
                const HeldOut& held_out, std::uint32_t k) {
   Curve curve;
+  curve.mixed = held_out.mixed;
   std::vector<CentroidSet::Ranked> ranked;
   centroids.rank(held_out.query.data(), centroids.size(), ranked);
   std::vector<std::uint16_t> hits(centroids.size(), 0);
@@ -66,32 +68,40 @@ Curve curve_of(const CentroidSet& centroids, std::span<const std::uint32_t> clus
   return curve;
 }
 
-// Mean share of the neighbours found, less the uncertainty of the mean.
-double sure_recall(std::span<const Curve> curves, std::uint32_t nprobe, float ratio) {
-  double sum = 0;
-  double squares = 0;
+// What a plan must find on average.
+struct Goal {
+  double rows = 0;   // for queries that are rows, less the uncertainty of the mean
+  double mixed = 0;  // for mixed ones
+};
+
+bool reaches(std::span<const Curve> curves, std::uint32_t nprobe, float ratio, const Goal& goal) {
+  std::array<double, 2> count{}, sum{}, squares{};
   for (const Curve& curve : curves) {
     const double share =
         static_cast<double>(curve.found[curve.visited(nprobe, ratio)]) / curve.wanted;
-    sum += share;
-    squares += share * share;
+    const std::size_t kind = curve.mixed ? 1 : 0;
+    count[kind] += 1;
+    sum[kind] += share;
+    squares[kind] += share * share;
   }
-  const auto count = static_cast<double>(curves.size());
-  const double mean = sum / count;
-  const double variance = std::max(0.0, squares / count - mean * mean);
-  return mean - kSigmas * std::sqrt(variance / count);
+  if (count[1] > 0 && sum[1] / count[1] < goal.mixed) return false;
+  if (count[0] == 0) return true;
+  const double mean = sum[0] / count[0];
+  const double variance = std::max(0.0, squares[0] / count[0] - mean * mean);
+  return mean - kSigmas * std::sqrt(variance / count[0]) >= goal.rows;
 }
 
 constexpr float kNoRatio = std::numeric_limits<float>::infinity();
 
 // The least number of clusters, without a ratio, that reaches the goal. Binary search: a plan that
 // visits more finds more.
-std::uint32_t least_nprobe(std::span<const Curve> curves, std::uint32_t clusters, double goal) {
+std::uint32_t least_nprobe(std::span<const Curve> curves, std::uint32_t clusters,
+                           const Goal& goal) {
   std::uint32_t low = 1;
   std::uint32_t high = clusters;
   while (low < high) {
     const std::uint32_t middle = low + (high - low) / 2;
-    if (sure_recall(curves, middle, kNoRatio) >= goal) {
+    if (reaches(curves, middle, kNoRatio, goal)) {
       high = middle;
     } else {
       low = middle + 1;
@@ -101,14 +111,14 @@ std::uint32_t least_nprobe(std::span<const Curve> curves, std::uint32_t clusters
 }
 
 // The least ratio that reaches the goal under a cap that does. Bisects the logarithm.
-float least_ratio(std::span<const Curve> curves, std::uint32_t nprobe, double goal) {
+float least_ratio(std::span<const Curve> curves, std::uint32_t nprobe, const Goal& goal) {
   float low = 1;
   float high = kRatioMax;
-  if (sure_recall(curves, nprobe, high) < goal) return std::numeric_limits<float>::max();
+  if (!reaches(curves, nprobe, high, goal)) return std::numeric_limits<float>::max();
   // 20 halvings take the interval below a hundred thousandth.
   for (int i = 0; i < 20; ++i) {
     const float middle = std::sqrt(low * high);
-    if (sure_recall(curves, nprobe, middle) >= goal) {
+    if (reaches(curves, nprobe, middle, goal)) {
       high = middle;
     } else {
       low = middle;
@@ -126,7 +136,8 @@ double mean_rows(std::span<const Curve> curves, std::uint32_t nprobe, float rati
 }
 
 // Of the plans that reach the goal, the one with the highest cap that is about the cheapest.
-format::ProbePoint cheapest(std::span<const Curve> curves, std::uint32_t clusters, double goal) {
+format::ProbePoint cheapest(std::span<const Curve> curves, std::uint32_t clusters,
+                            const Goal& goal) {
   const std::uint32_t needed = least_nprobe(curves, clusters, goal);
   std::array<format::ProbePoint, kCapFactors.size()> points;
   std::array<double, kCapFactors.size()> costs;
@@ -179,6 +190,26 @@ std::size_t probes_of(const ProbePlan& plan, std::span<const CentroidSet::Ranked
   return count;
 }
 
+void add_mixed_queries(std::uint32_t dim, Metric metric, std::vector<float>& queries,
+                       std::vector<std::uint64_t>& self) {
+  const std::size_t count = self.size();
+  VARVE_ASSERT(queries.size() == count * dim);
+  std::vector<float> middle(dim);
+  for (std::size_t i = 0; i < count; i += 4) {
+    const float* one = queries.data() + i * dim;
+    const float* other = queries.data() + (i + count / 2) % count * dim;
+    for (std::uint32_t j = 0; j < dim; ++j) middle[j] = one[j] / 2 + other[j] / 2;
+    if (metric == Metric::cosine) {
+      const double norm = std::sqrt(kernels::squared_norm_exact(middle.data(), dim));
+      // Opposite vectors have no middle.
+      if (norm < 1e-6) continue;
+      for (float& x : middle) x = static_cast<float>(static_cast<double>(x) / norm);
+    }
+    queries.insert(queries.end(), middle.begin(), middle.end());
+    self.push_back(TrueNeighbors::kNoSelf);
+  }
+}
+
 std::vector<format::ProbePoint> fit_probes(const CentroidSet& centroids,
                                            std::span<const std::uint32_t> cluster_rows,
                                            std::span<const HeldOut> held_out, base::Pool& pool) {
@@ -197,8 +228,8 @@ std::vector<format::ProbePoint> fit_probes(const CentroidSet& centroids,
       curves[i] = curve_of(centroids, cluster_rows, *usable[i], k);
     });
     for (const float recall : kRecalls) {
-      // Half of what may be missed is kept for queries that are not like the rows.
-      const double goal = recall + (1.0 - recall) / 2;
+      // Half of what may be missed is kept for queries that are unlike all these.
+      const Goal goal{(1.0 + static_cast<double>(recall)) / 2, recall};
       format::ProbePoint point = cheapest(curves, clusters, goal);
       point.recall = recall;
       point.k = k;

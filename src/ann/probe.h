@@ -9,6 +9,7 @@
 #include "base/pool.h"
 #include "format/manifest.h"
 #include "kernels/top_k.h"
+#include "varve/types.h"
 
 namespace varve::ann {
 
@@ -41,6 +42,7 @@ class TrueNeighbors {
   void scan(kernels::MatrixView rows, std::uint64_t first_id, base::Pool& pool);
   std::size_t query_count() const { return self_.size(); }
   std::span<const float> query(std::size_t i) const;
+  bool is_row(std::size_t i) const { return self_[i] != kNoSelf; }
   // Nearest first, up to k ids.
   std::vector<std::uint64_t> take(std::size_t i);
 
@@ -57,7 +59,14 @@ class TrueNeighbors {
 struct HeldOut {
   std::vector<float> query;
   std::vector<std::uint32_t> neighbor_clusters;
+  bool mixed = false;  // made by add_mixed_queries: unlike the rows
 };
+
+// Appends one query for every fourth one held: the middle between it and another (of unit length
+// under cosine), and kNoSelf for it. Such queries lie where few rows are, as questions put to
+// passages do, and a plan fitted to rows alone finds too little for them.
+void add_mixed_queries(std::uint32_t dim, Metric metric, std::vector<float>& queries,
+                       std::vector<std::uint64_t>& self);
 
 // Fits the table for recall 0.80, 0.90, 0.95, 0.98, 0.99, 0.995, 0.999 and k 10 and 100: for each
 // the cheapest plan (in mean rows, from `cluster_rows`) that finds the share on the held-out

@@ -90,7 +90,7 @@ std::vector<HeldOut> with_neighbors(const Model& model, std::vector<float> value
   search.scan({rows.row(0), rows.count(), rows.dim}, 0, pool);
   std::vector<HeldOut> out;
   for (std::size_t i = 0; i < search.query_count(); ++i) {
-    HeldOut one{{search.query(i).begin(), search.query(i).end()}, {}};
+    HeldOut one{{search.query(i).begin(), search.query(i).end()}, {}, !search.is_row(i)};
     for (const auto id : search.take(i)) one.neighbor_clusters.push_back(model.cluster_of[id]);
     out.push_back(std::move(one));
   }
@@ -143,6 +143,8 @@ std::unique_ptr<Model> build(const std::string& name) {
     values.insert(values.end(), rows.row(at), rows.row(at) + rows.dim);
     self.push_back(at);
   }
+  const Metric metric = model->set.cosine ? Metric::cosine : Metric::euclidean;
+  add_mixed_queries(rows.dim, metric, values, self);
   const auto held_out = with_neighbors(*model, std::move(values), std::move(self), 100, *pool);
   model->table = fit_probes(model->centroids, model->cluster_rows, held_out, *pool);
   for (const Kind kind : {Kind::like, Kind::noisy, Kind::mixed}) {

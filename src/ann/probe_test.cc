@@ -142,7 +142,7 @@ struct Fitted {
     search.scan({data.row(0), rows, data.dim}, 0, pool);
     std::vector<HeldOut> held_out;
     for (std::size_t i = 0; i < search.query_count(); ++i) {
-      HeldOut one{{search.query(i).begin(), search.query(i).end()}, {}};
+      HeldOut one{{search.query(i).begin(), search.query(i).end()}, {}, false};
       for (const auto id : search.take(i)) one.neighbor_clusters.push_back(cluster_of[id]);
       held_out.push_back(std::move(one));
     }
@@ -205,6 +205,40 @@ TEST(FitProbes, ReachesTheRecallOnQueriesItHasNotSeen) {
       EXPECT_LT(visited, 40) << point.recall;
     }
   }
+}
+
+TEST(FitProbes, VisitsMoreForMixedQueriesThatNeedIt) {
+  const auto pool = base::make_inline_pool();
+  // Centroids 0, 1, ..., 19 on a line; the rows next to a query lie in its own cluster, those of a
+  // mixed query are spread over ten.
+  std::vector<float> values(20);
+  for (std::size_t i = 0; i < 20; ++i) values[i] = static_cast<float>(i);
+  const CentroidSet line(values, 1);
+  const std::vector<std::uint32_t> cluster_rows(20, 50);
+  std::vector<HeldOut> held_out(40, {{0.1F}, std::vector<std::uint32_t>(10, 0), false});
+  const auto easy = fit_probes(line, cluster_rows, held_out, *pool);
+  EXPECT_LT(choose_probes(easy, 0.95, 10, 20).nprobe, 5U);
+  HeldOut hard{{0.1F}, {0, 1, 2, 3, 4, 5, 6, 7, 8, 9}, true};
+  held_out.insert(held_out.end(), 10, hard);
+  const auto robust = fit_probes(line, cluster_rows, held_out, *pool);
+  EXPECT_GE(choose_probes(robust, 0.95, 10, 20).nprobe, 10U);
+}
+
+TEST(AddMixedQueries, AppendsTheMiddleOfEveryFourth) {
+  std::vector<float> queries = {2, 0, 1, 1, 0, 4, 7, 7};
+  std::vector<std::uint64_t> self = {5, 6, 7, 8};
+  auto unit = queries;
+  auto unit_self = self;
+  add_mixed_queries(2, Metric::euclidean, queries, self);
+  EXPECT_EQ(queries, (std::vector<float>{2, 0, 1, 1, 0, 4, 7, 7, 1, 2}));
+  EXPECT_EQ(self, (std::vector<std::uint64_t>{5, 6, 7, 8, TrueNeighbors::kNoSelf}));
+  add_mixed_queries(2, Metric::cosine, unit, unit_self);
+  ASSERT_EQ(unit.size(), 10U);
+  EXPECT_NEAR(unit[8] * unit[8] + unit[9] * unit[9], 1, 1e-6);
+  std::vector<float> opposite = {1, 0, -1, 0};
+  std::vector<std::uint64_t> two = {1, 2};
+  add_mixed_queries(2, Metric::cosine, opposite, two);
+  EXPECT_EQ(two.size(), 2U);
 }
 
 TEST(FitProbes, KnowsNothingWithoutQueries) {
