@@ -15,7 +15,7 @@ enum class Metric : std::uint8_t { euclidean = 1, cosine = 2 };
 
 inline constexpr std::uint32_t kDimMax = 4096;
 inline constexpr std::size_t kKeyBytesMax = 1024;
-inline constexpr std::size_t kMetadataBytesMax = 40 * 1024;
+inline constexpr std::size_t kMetadataBytesMax = std::size_t{40} * 1024;
 inline constexpr std::uint32_t kTopKMax = 10'000;
 
 // Position of one operation in the order of writes of an index. Total order: epoch, seq, op.

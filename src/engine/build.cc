@@ -1,0 +1,260 @@
+#include "engine/build.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "ann/kmeans.h"
+#include "ann/probe.h"
+#include "base/assert.h"
+#include "engine/fold.h"
+
+namespace varve::engine {
+namespace {
+
+constexpr std::uint64_t kSampleRowsPerCluster = 64;
+constexpr std::uint64_t kSampleBytesMax = 512ULL << 20;
+// Held-out queries of the recall table: rows, and means of two rows, which lie between clusters as
+// questions do that are unlike the rows.
+constexpr std::size_t kHeldOutRows = 192;
+constexpr std::size_t kHeldOutMixes = 64;
+constexpr std::uint32_t kHeldOutK = 100;
+
+constexpr std::uint32_t kDropped = ~std::uint32_t{0};
+
+class Build {
+ public:
+  Build(const JobContext& job, const Spool& spool, const BuildOptions& options)
+      : job_(job), spool_(spool), options_(options), random_(options.seed) {}
+
+  Result<Built> run() {
+    double seconds = now();
+    drop_repeated_keys();
+    choose_centroids();
+    built_.train_seconds = now() - seconds;
+    seconds = now();
+    assign();
+    built_.assign_seconds = now() - seconds;
+    seconds = now();
+    VARVE_CHECK(write());
+    built_.write_seconds = now() - seconds;
+    return std::move(built_);
+  }
+
+ private:
+  double now() const {
+    return std::chrono::duration<double>(job_.env.clock->now().time_since_epoch()).count();
+  }
+  void report(const char* phase, std::uint64_t done, std::uint64_t total,
+              const char* unit = "vectors") const {
+    if (options_.progress) options_.progress({phase, done, total, unit});
+  }
+
+  // Of several rows with one key the last counts.
+  void drop_repeated_keys() {
+    clusters_.assign(spool_.size(), 0);
+    built_.rows = spool_.size();
+    if (!spool_.has_keys()) return;
+    std::vector<std::pair<std::uint64_t, std::uint64_t>> hashes;
+    hashes.reserve(spool_.size());
+    std::string scratch, other;
+    for (std::uint64_t row = 0; row < spool_.size(); ++row) {
+      hashes.emplace_back(format::key_hash(spool_.text(row, scratch).key), row);
+    }
+    std::sort(hashes.begin(), hashes.end());
+    for (std::size_t i = 0; i < hashes.size(); ++i) {
+      const auto key = spool_.text(hashes[i].second, scratch).key;
+      for (std::size_t j = i + 1; j < hashes.size() && hashes[j].first == hashes[i].first; ++j) {
+        if (spool_.text(hashes[j].second, other).key != key) continue;
+        clusters_[hashes[i].second] = kDropped;
+        --built_.rows;
+        break;
+      }
+    }
+    spool_.release();
+  }
+
+  // `count` different rows that were not dropped, in order.
+  std::vector<std::uint64_t> sample_rows(std::uint64_t count) {
+    std::vector<std::uint64_t> rows;
+    std::uint64_t left = built_.rows;
+    count = std::min(count, left);
+    // Selection sampling (Knuth, volume 2, 3.4.2, algorithm S).
+    for (std::uint64_t row = 0; row < spool_.size() && count > 0; ++row) {
+      if (clusters_[row] == kDropped) continue;
+      if (random_.below(left--) >= count) continue;
+      rows.push_back(row);
+      --count;
+    }
+    return rows;
+  }
+
+  void append_row(std::uint64_t number, std::vector<float>& values) const {
+    const Spool::Row row = spool_.row(number);
+    const std::size_t begin = values.size();
+    values.resize(begin + options_.dim);
+    kernels::widen(row.rows, row.row, values.data() + begin);
+    if (options_.metric == Metric::cosine) normalise(values.data() + begin, options_.dim);
+  }
+
+  void choose_centroids() {
+    if (options_.existing != nullptr) {
+      centroids_ = options_.existing->centroids();
+      ids_ = options_.existing->cluster_ids();
+      return;
+    }
+    const std::uint32_t clusters =
+        options_.clusters > 0 ? options_.clusters : ann::cluster_count(built_.rows);
+    const std::uint64_t row_bytes = options_.dim * sizeof(float);
+    const std::uint64_t wanted =
+        std::min(clusters * kSampleRowsPerCluster, kSampleBytesMax / row_bytes);
+    report("train", 0, clusters, "clusters");
+    std::vector<float> sample;
+    const auto rows = sample_rows(wanted);
+    sample.reserve(rows.size() * options_.dim);
+    for (const std::uint64_t row : rows) append_row(row, sample);
+    spool_.release();
+    built_.centroids = train_centroids(sample, options_.dim, clusters, options_.first_cluster,
+                                       options_.seed, *job_.env.compute);
+    centroids_ = ann::CentroidSet(built_.centroids.values, options_.dim);
+    ids_ = built_.centroids.clusters;
+    report("train", clusters, clusters, "clusters");
+  }
+
+  ann::TrueNeighbors make_held_out() {
+    std::vector<float> queries;
+    std::vector<std::uint64_t> self;
+    if (options_.existing == nullptr && centroids_.size() > 1) {
+      auto rows = sample_rows(kHeldOutRows + 2 * kHeldOutMixes);
+      // Rows often come sorted by subject: both kinds of query are drawn from all of them.
+      for (std::size_t i = rows.size(); i > 1; --i) std::swap(rows[i - 1], rows[random_.below(i)]);
+      for (std::size_t i = 0; i < rows.size() && i < kHeldOutRows; ++i) {
+        append_row(rows[i], queries);
+        self.push_back(rows[i]);
+      }
+      for (std::size_t i = kHeldOutRows; i + 1 < rows.size(); i += 2) {
+        append_mix(rows[i], rows[i + 1], queries);
+        self.push_back(ann::TrueNeighbors::kNoSelf);
+      }
+    }
+    return {std::move(queries), std::move(self), options_.dim, kHeldOutK};
+  }
+
+  void append_mix(std::uint64_t a, std::uint64_t b, std::vector<float>& queries) const {
+    append_row(a, queries);
+    std::vector<float> other;
+    append_row(b, other);
+    float* mix = queries.data() + queries.size() - options_.dim;
+    for (std::uint32_t i = 0; i < options_.dim; ++i) mix[i] = 0.5F * (mix[i] + other[i]);
+    if (options_.metric == Metric::cosine) normalise(mix, options_.dim);
+  }
+
+  void assign() {
+    ann::TrueNeighbors truth = make_held_out();
+    std::vector<std::uint32_t> nearest;
+    for (std::size_t number = 0; number < spool_.block_count(); ++number) {
+      const kernels::Rows block = spool_.block(number);
+      const std::uint64_t first = spool_.block_begin(number);
+      const auto values = rows_for_clusters(block, options_.metric);
+      const kernels::MatrixView view{values.data(), block.count, options_.dim};
+      nearest.resize(block.count);
+      centroids_.assign(view, nearest, {}, *job_.env.compute);
+      for (std::size_t i = 0; i < block.count; ++i) {
+        if (clusters_[first + i] != kDropped) clusters_[first + i] = nearest[i];
+      }
+      if (truth.query_count() > 0) truth.scan(view, first, *job_.env.compute);
+      spool_.release();
+      report("assign", first + block.count, spool_.size());
+    }
+    if (truth.query_count() > 0) fit(truth);
+  }
+
+  void fit(ann::TrueNeighbors& truth) {
+    std::vector<ann::HeldOut> held_out;
+    for (std::size_t i = 0; i < truth.query_count(); ++i) {
+      ann::HeldOut query;
+      query.query.assign(truth.query(i).begin(), truth.query(i).end());
+      for (const std::uint64_t row : truth.take(i)) {
+        if (clusters_[row] != kDropped) query.neighbor_clusters.push_back(clusters_[row]);
+      }
+      held_out.push_back(std::move(query));
+    }
+    std::vector<std::uint32_t> sizes(centroids_.size());
+    for (const std::uint32_t cluster : clusters_) {
+      if (cluster != kDropped) ++sizes[cluster];
+    }
+    built_.probe_table = ann::fit_probes(centroids_, sizes, held_out, *job_.env.compute);
+  }
+
+  Status write() {
+    // Rows by cluster, in their order within it.
+    std::vector<std::uint64_t> begins(centroids_.size() + 1, 0);
+    for (const std::uint32_t cluster : clusters_) {
+      if (cluster != kDropped) ++begins[cluster + 1];
+    }
+    std::partial_sum(begins.begin(), begins.end(), begins.begin());
+    VARVE_ASSERT(spool_.size() <= kDropped);
+    std::vector<std::uint32_t> order(built_.rows);
+    std::vector<std::uint64_t> next(begins.begin(), begins.end() - 1);
+    for (std::uint64_t row = 0; row < spool_.size(); ++row) {
+      if (clusters_[row] != kDropped) {
+        order[next[clusters_[row]]++] = static_cast<std::uint32_t>(row);
+      }
+    }
+    clusters_ = {};
+    GroupWriter writer(job_);
+    std::string scratch;
+    for (std::size_t cluster = 0; cluster + 1 < begins.size(); ++cluster) {
+      const auto rows =
+          std::span(order).subspan(begins[cluster], begins[cluster + 1] - begins[cluster]);
+      VARVE_CHECK(write_cluster(ids_[cluster], rows, scratch, writer));
+      report("write", begins[cluster + 1], built_.rows);
+    }
+    VARVE_TRY(built_.written, writer.finish());
+    spool_.release();
+    return {};
+  }
+
+  Status write_cluster(std::uint32_t id, std::span<const std::uint32_t> rows, std::string& scratch,
+                       GroupWriter& writer) {
+    if (rows.empty()) return {};
+    auto type = spool_.row(rows.front()).rows.type;
+    for (const std::uint32_t row : rows) {
+      type = kernels::common_type(type, spool_.row(row).rows.type);
+    }
+    PartDraft draft(id, options_.dim, type);
+    for (const std::uint32_t number : rows) {
+      const Spool::Row row = spool_.row(number);
+      const Spool::Text text = spool_.text(number, scratch);
+      draft.add(row.rows, row.row, text.key, text.lsn, text.metadata);
+    }
+    VARVE_CHECK(writer.add(std::move(draft)));
+    // Scattered reads touch a page a row: give them back before they add up.
+    touched_ += rows.size();
+    if (touched_ > kReleaseRows) {
+      spool_.release();
+      touched_ = 0;
+    }
+    return {};
+  }
+
+  static constexpr std::size_t kReleaseRows = 8192;
+
+  const JobContext job_;
+  const Spool& spool_;
+  const BuildOptions& options_;
+  base::Random random_;
+  ann::CentroidSet centroids_;
+  std::vector<std::uint32_t> ids_;       // cluster id of each centroid
+  std::vector<std::uint32_t> clusters_;  // centroid of each row, or kDropped
+  std::size_t touched_ = 0;
+  Built built_;
+};
+
+}  // namespace
+
+Result<Built> build(const JobContext& job, const Spool& spool, const BuildOptions& options) {
+  return Build(job, spool, options).run();
+}
+
+}  // namespace varve::engine

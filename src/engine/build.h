@@ -1,0 +1,39 @@
+// Turns a spool of rows into clusters: trains centroids on a sample, assigns every row, writes
+// groups, fits the recall table. Shared by import and by the rebuild of a whole index.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "base/result.h"
+#include "engine/core.h"
+#include "engine/group_writer.h"
+#include "engine/spool.h"
+#include "format/blobs.h"
+#include "format/manifest.h"
+#include "varve/database.h"
+
+namespace varve::engine {
+
+struct BuildOptions {
+  Metric metric = Metric::euclidean;
+  std::uint32_t dim = 0;
+  std::uint32_t clusters = 0;       // 0: from the number of rows
+  std::uint32_t first_cluster = 0;  // id of the first cluster that is trained
+  std::uint64_t seed = 1;
+  const Generation* existing = nullptr;  // assign to its clusters instead of training new ones
+  ProgressSink progress;
+};
+
+struct Built {
+  WrittenGroups written;
+  format::Centroids centroids;  // empty if the existing ones were used
+  std::vector<format::ProbePoint> probe_table;
+  std::uint64_t rows = 0;  // without those that a later row of the same key replaced
+  double train_seconds = 0, assign_seconds = 0, write_seconds = 0;
+};
+
+// Memory: a sample of at most 64 rows a cluster, 20 bytes a row, and a few blocks.
+Result<Built> build(const JobContext& job, const Spool& spool, const BuildOptions& options);
+
+}  // namespace varve::engine

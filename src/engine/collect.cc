@@ -1,0 +1,229 @@
+#include "engine/collect.h"
+
+#include <fmt/format.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <fstream>
+#include <unordered_set>
+
+#include "engine/put_once.h"
+#include "format/blobs.h"
+#include "format/envelope.h"
+
+namespace varve::engine {
+namespace {
+
+constexpr std::uint32_t kListPage = 1000;
+constexpr std::int64_t kAbandonedMs = 24LL * 3600 * 1000;
+
+using KeySet = std::unordered_set<std::string>;
+
+Result<std::vector<store::ListPage::Entry>> list_all(const Env& env, const std::string& prefix) {
+  std::vector<store::ListPage::Entry> entries;
+  std::string after;
+  while (true) {
+    VARVE_TRY(auto page, env.store->list(prefix, after, kListPage, env.deadline()));
+    entries.insert(entries.end(), page.entries.begin(), page.entries.end());
+    if (!page.more || page.entries.empty()) return entries;
+    after = page.entries.back().key;
+  }
+}
+
+Result<std::vector<std::string>> read_list(const Core& core, const std::string& name) {
+  VARVE_TRY(const auto object, core.env.store->get(name, core.env.deadline()));
+  if (!object) return std::vector<std::string>{};
+  return format::decode_retired(object->bytes, core.index, name);
+}
+
+Status remove(const Core& core, const std::vector<store::ListPage::Entry>& victims,
+              Collected& collected) {
+  std::vector<std::string> keys;
+  for (const auto& victim : victims) keys.push_back(victim.key);
+  if (keys.empty()) return {};
+  VARVE_CHECK(core.env.store->remove(keys, core.env.deadline()));
+  collected.objects += victims.size();
+  for (const auto& victim : victims) collected.bytes += victim.size;
+  return {};
+}
+
+// Everything that `head` and what it names refer to.
+Result<KeySet> referenced(const Core& core, const format::Head& head) {
+  KeySet names{head.manifest_name};
+  VARVE_TRY(const auto object, core.env.store->get(head.manifest_name, core.env.deadline()));
+  if (!object) {
+    return fail(ErrorKind::corrupt, fmt::format("object '{}' not found", head.manifest_name));
+  }
+  VARVE_TRY(const auto manifest,
+            format::decode_manifest(object->bytes, core.index, head.manifest_name));
+  for (const auto& group : manifest.groups) names.insert(group.blob.name);
+  for (const auto& segment : manifest.key_map) names.insert(segment.name);
+  if (manifest.centroids) names.insert(manifest.centroids->name);
+  if (manifest.stale) names.insert(manifest.stale->name);
+  for (const auto& retired : head.retired) {
+    names.insert(retired.list_name);
+    VARVE_TRY(const auto list, read_list(core, retired.list_name));
+    names.insert(list.begin(), list.end());
+  }
+  return names;
+}
+
+bool is_listed(const format::Head& head, std::uint64_t id) {
+  return std::any_of(head.jobs.begin(), head.jobs.end(),
+                     [id](const format::Job& job) { return job.id == id; });
+}
+
+// A seal fences a writer that may wake up after any time: it stays.
+Result<bool> is_seal(const Env& env, const format::Uuid& index, const std::string& key) {
+  VARVE_TRY(const auto object, env.store->get(key, env.deadline()));
+  if (!object) return false;
+  const auto envelope = format::decode_envelope(object->bytes, index, key);
+  // What cannot be read is kept for fsck to report.
+  return !envelope || envelope->identity.kind == format::Kind::seal;
+}
+
+// `head` was confirmed by our own compare-and-swap: no commit that is based on an older one can
+// succeed any more, so what an unlisted job or an older manifest wrote is garbage for certain.
+Status sweep(Core& core, const format::Head& head, Collected& collected) {
+  VARVE_TRY(const KeySet live, referenced(core, head));
+  std::vector<store::ListPage::Entry> victims;
+  VARVE_TRY(const auto blobs, list_all(core.env, core.names.blob_prefix()));
+  for (const auto& entry : blobs) {
+    const auto job = core.names.job_of_blob(entry.key);
+    if (!job || *job >= head.next_job || is_listed(head, *job)) continue;
+    if (!live.contains(entry.key)) victims.push_back(entry);
+  }
+  VARVE_TRY(const auto manifests, list_all(core.env, core.names.manifest_prefix()));
+  for (const auto& entry : manifests) {
+    const auto version = core.names.version_of_manifest(entry.key);
+    if (version && *version <= head.version && !live.contains(entry.key)) victims.push_back(entry);
+  }
+  VARVE_TRY(const auto slots, list_all(core.env, core.names.log_prefix()));
+  for (const auto& entry : slots) {
+    const auto position = core.names.position_of_log(entry.key);
+    if (!position || *position >= head.fold) continue;
+    VARVE_TRY(const bool seal, is_seal(core.env, core.index, entry.key));
+    if (!seal) victims.push_back(entry);
+  }
+  return remove(core, victims, collected);
+}
+
+bool process_is_gone(const std::string& owner, const std::string& self) {
+  const auto mine = self.rfind(':');
+  const auto theirs = owner.rfind(':');
+  if (mine == std::string::npos || theirs == std::string::npos) return false;
+  if (owner.substr(0, theirs) != self.substr(0, mine)) return false;
+  const int pid = std::atoi(owner.c_str() + theirs + 1);
+  return pid > 0 && ::kill(pid, 0) != 0 && errno == ESRCH;
+}
+
+}  // namespace
+
+// Lists whose grace is over: their objects go first, then HEAD forgets the lists, then they go too.
+// A crash in between repeats harmlessly.
+Status collect_retired(Core& core, std::chrono::milliseconds grace) {
+  VARVE_TRY(const StoredHead stored, read_head(core.env, core.names, core.index));
+  const std::int64_t now_ms = core.env.clock->wall_ms();
+  std::vector<std::string> lists, victims;
+  for (const auto& retired : stored.head.retired) {
+    if (now_ms - retired.at_ms < grace.count()) continue;
+    VARVE_TRY(const auto names, read_list(core, retired.list_name));
+    victims.insert(victims.end(), names.begin(), names.end());
+    lists.push_back(retired.list_name);
+  }
+  if (lists.empty()) return {};
+  VARVE_CHECK(core.env.store->remove(victims, core.env.deadline()));
+  VARVE_CHECK(update_head(core.env, core.names, core.index, [&](format::Head& head) -> Status {
+    std::erase_if(head.retired, [&](const format::RetiredRef& ref) {
+      return std::find(lists.begin(), lists.end(), ref.list_name) != lists.end();
+    });
+    return {};
+  }));
+  return core.env.store->remove(lists, core.env.deadline());
+}
+
+Result<Collected> collect(Core& core, std::chrono::milliseconds grace) {
+  Collected collected;
+  VARVE_TRY(const auto before, list_all(core.env, core.names.root()));
+  VARVE_CHECK(collect_retired(core, grace));
+  VARVE_TRY(const StoredHead confirmed, update_head(core.env, core.names, core.index,
+                                                    [](format::Head&) -> Status { return {}; }));
+  Collected swept;
+  VARVE_CHECK(sweep(core, confirmed.head, swept));
+  VARVE_TRY(const auto after, list_all(core.env, core.names.root()));
+  std::unordered_set<std::string_view> left;
+  for (const auto& entry : after) left.insert(entry.key);
+  for (const auto& entry : before) {
+    if (left.contains(entry.key)) continue;
+    ++collected.objects;
+    collected.bytes += entry.size;
+  }
+  return collected;
+}
+
+void discard_job(Core& core, std::uint64_t job) {
+  if (!abort_job(core.env, core.names, core.index, job)) return;
+  const auto entries = list_all(core.env, core.names.blob_prefix());
+  if (!entries) return;
+  std::vector<std::string> keys;
+  for (const auto& entry : *entries) {
+    if (core.names.job_of_blob(entry.key) == job) keys.push_back(entry.key);
+  }
+  static_cast<void>(core.env.store->remove(keys, core.env.deadline()));
+}
+
+Status abort_abandoned_jobs(Core& core) {
+  VARVE_TRY(const StoredHead stored, read_head(core.env, core.names, core.index));
+  for (const auto& job : stored.head.jobs) {
+    const bool old = core.env.clock->wall_ms() - job.started_ms > kAbandonedMs;
+    if (!old && !process_is_gone(job.owner, core.env.owner)) continue;
+    VARVE_CHECK(abort_job(core.env, core.names, core.index, job.id));
+  }
+  return {};
+}
+
+Status seal_all(const Env& env, const Names& names, const format::Uuid& index,
+                const format::Head& head) {
+  format::LogPosition position = head.fold;
+  // Ends: each turn passes a slot that is filled, or fills it.
+  while (position.epoch < head.epoch) {
+    const std::string key = names.log(position);
+    VARVE_TRY(const auto object, env.store->get(key, env.deadline()));
+    if (object) {
+      VARVE_TRY(const auto envelope, format::decode_envelope(object->bytes, index, key));
+      const bool seal = envelope.identity.kind == format::Kind::seal;
+      position = seal ? format::LogPosition{position.epoch + 1, 0}
+                      : format::LogPosition{position.epoch, position.seq + 1};
+      continue;
+    }
+    const format::Seal seal{position, base::make_nonce(*env.random), head.epoch};
+    VARVE_CHECK(put_once(env, key, format::encode_seal(seal, index, key), index, seal.nonce));
+  }
+  return {};
+}
+
+Status remove_all_but_fences(const Env& env, const Names& names, const format::Uuid& index) {
+  VARVE_TRY(const auto entries, list_all(env, names.root()));
+  std::vector<std::string> keys;
+  for (const auto& entry : entries) {
+    if (entry.key == names.head()) continue;
+    if (names.position_of_log(entry.key)) {
+      VARVE_TRY(const bool seal, is_seal(env, index, entry.key));
+      if (seal) continue;
+    }
+    keys.push_back(entry.key);
+  }
+  return env.store->remove(keys, env.deadline());
+}
+
+std::string process_identity() {
+  char host[65] = "unknown";
+  ::gethostname(host, sizeof(host) - 1);
+  std::string boot = "unknown";
+  std::ifstream("/proc/sys/kernel/random/boot_id") >> boot;
+  return fmt::format("{}:{}:{}", host, boot.substr(0, 36), ::getpid());
+}
+
+}  // namespace varve::engine

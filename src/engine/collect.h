@@ -1,0 +1,42 @@
+// Removes objects that nothing can refer to any more.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+
+#include "base/result.h"
+#include "engine/core.h"
+
+namespace varve::engine {
+
+struct Collected {
+  std::uint64_t objects = 0;
+  std::uint64_t bytes = 0;
+};
+
+// Objects that a commit replaced at least `grace` ago; then, by listing, what crashed or aborted
+// jobs, folded logs and lost commits left behind. Seals are never removed. Acts only on a HEAD that
+// this call itself confirmed by compare-and-swap, never on a listing alone.
+Result<Collected> collect(Core& core, std::chrono::milliseconds grace);
+
+// The first half of `collect` only: no listing, so it is cheap enough to run after every fold.
+Status collect_retired(Core& core, std::chrono::milliseconds grace);
+
+// Takes a failed job off the list and removes its objects. What cannot be removed now is found by
+// the next `collect`.
+void discard_job(Core& core, std::uint64_t job);
+
+// Takes import jobs off the list whose process is gone for certain: same host and boot, no such
+// process; or, of other hosts, older than a day.
+Status abort_abandoned_jobs(Core& core);
+
+// Ends every epoch of a deleted index with a seal, so that no stalled writer is acknowledged.
+Status seal_all(const Env& env, const Names& names, const format::Uuid& index,
+                const format::Head& head);
+// Removes every object of a deleted index but HEAD and the seals.
+Status remove_all_but_fences(const Env& env, const Names& names, const format::Uuid& index);
+
+// "host:boot:pid" of this process.
+std::string process_identity();
+
+}  // namespace varve::engine

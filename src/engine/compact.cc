@@ -1,0 +1,194 @@
+#include "engine/compact.h"
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <unordered_set>
+
+#include "ann/kmeans.h"
+#include "engine/build.h"
+#include "engine/collect.h"
+#include "engine/fold.h"
+#include "engine/manifest_edit.h"
+#include "engine/put_once.h"
+#include "engine/rewrite.h"
+#include "engine/spool.h"
+
+namespace varve::engine {
+namespace {
+
+constexpr unsigned kCommitAttempts = 20;
+
+bool has_import(const format::Head& head) {
+  return std::any_of(head.jobs.begin(), head.jobs.end(),
+                     [](const format::Job& job) { return job.kind == format::JobKind::import; });
+}
+
+// Rows that lie in clusters of several parts, plus stale rows.
+std::uint64_t scattered_rows(const Generation& generation) {
+  std::uint64_t rows = 0;
+  for (std::size_t i = 0; i < generation.cluster_ids().size(); ++i) {
+    const auto parts = generation.parts_of(i);
+    for (const std::uint32_t number : parts) {
+      const PartView& part = generation.parts()[number];
+      rows += parts.size() > 1 ? part.slot->ref.rows : part.stale_count;
+    }
+  }
+  return rows;
+}
+
+bool is_outgrown(const Generation& generation) {
+  const std::uint64_t rows = generation.live_rows();
+  if (generation.cluster_ids().empty() || rows == 0) return false;
+  const std::uint32_t wanted = ann::cluster_count(rows);
+  const auto have = static_cast<std::uint32_t>(generation.cluster_ids().size());
+  if (wanted == 1 && have == 1) return false;
+  if (wanted > 1 && generation.manifest().probe_table.empty()) return true;
+  const std::uint64_t fitted = std::max<std::uint64_t>(1, generation.manifest().fitted_rows);
+  return rows > 2 * fitted || 2 * rows < fitted;
+}
+
+bool is_worn(const Generation& generation) {
+  return 2 * scattered_rows(generation) > generation.live_rows() + generation.manifest().stale_rows;
+}
+
+// Live rows with their LSNs, one part at a time.
+Result<Spool> spool_live_rows(const Core& core, const Generation& generation,
+                              const ProgressSink& progress) {
+  const std::uint32_t dim = generation.manifest().dim;
+  VARVE_TRY(Spool spool, Spool::create(core.env.spool_dir, dim, Lsn{}));
+  std::vector<float> values(dim);
+  for (std::uint32_t number = 0; number < generation.parts().size(); ++number) {
+    const PartView& part = generation.parts()[number];
+    if (part.live_rows() == 0) continue;
+    VARVE_TRY(const auto rows, generation.read_rows(core.env, number));
+    VARVE_TRY(const auto ids, generation.read_ids(core.env, number));
+    VARVE_TRY(const auto metadata, generation.read_metadata(core.env, number));
+    for (std::uint32_t row = 0; row < part.slot->ref.rows; ++row) {
+      if (part.is_stale(row)) continue;
+      kernels::widen(rows->rows, row, values.data());
+      VARVE_CHECK(spool.add(values, ids->key(row),
+                            metadata == nullptr ? std::string_view{} : metadata->at(row),
+                            ids->lsn(row)));
+    }
+    if (progress) progress({"read", spool.size(), generation.live_rows(), "vectors"});
+  }
+  VARVE_CHECK(spool.finish());
+  return spool;
+}
+
+Result<JobCommit> prepare_rebuild(Core& core, const JobContext& job, const View& view,
+                                  const ProgressSink& progress) {
+  const Generation& generation = *view.generation;
+  ManifestEdit edit{generation.manifest(), {}};
+  format::Manifest& manifest = edit.manifest;
+  VARVE_TRY(const Spool spool, spool_live_rows(core, generation, progress));
+  for (const auto& group : manifest.groups) edit.replaced.push_back(group.blob.name);
+  for (const auto& segment : manifest.key_map) edit.replaced.push_back(segment.name);
+  manifest.groups.clear();
+  manifest.key_map.clear();
+  manifest.probe_table.clear();
+  BuildOptions options;
+  options.metric = manifest.metric;
+  options.dim = manifest.dim;
+  options.seed = manifest.seed;
+  options.first_cluster = manifest.next_cluster;
+  options.progress = progress;
+  Built built;
+  if (spool.size() > 0) {
+    VARVE_TRY(built, build(job, spool, options));
+  }
+  manifest.groups = std::move(built.written.groups);
+  manifest.probe_table = std::move(built.probe_table);
+  manifest.next_cluster += static_cast<std::uint32_t>(built.centroids.clusters.size());
+  manifest.fitted_rows = built.rows;
+  built.centroids.dim = manifest.dim;
+  VARVE_CHECK(set_centroids(job, built.centroids, edit));
+  VARVE_CHECK(add_key_map(job, generation, {}, std::move(built.written.locations), edit));
+  VARVE_CHECK(set_stale(job, {}, edit));
+  return JobCommit{std::move(manifest), view.tail->begin(), generation.manifest_name(), view.epoch,
+                   std::move(edit.replaced)};
+}
+
+using Prepare = std::function<Result<JobCommit>(const JobContext&, const View&)>;
+
+// Registers, prepares, commits, and shows the result to the readers of this process.
+// `conflict`: start over on the newer state.
+Status run_job(Core& core, const Prepare& prepare) {
+  VARVE_TRY(const std::uint64_t epoch, core.writer.ensure_owner());
+  VARVE_TRY(const View view, core.reader.refresh());
+  if (view.epoch != epoch) return fail(ErrorKind::conflict, "another writer took over");
+  VARVE_TRY(const format::Job job,
+            register_job(core.env, core.names, core.index, format::JobKind::compact, epoch));
+  auto commit = prepare(core.job(job.id), view);
+  if (!commit) {
+    discard_job(core, job.id);
+    return tl::unexpected(commit.error());
+  }
+  auto head = commit_job(core.job(job.id), *commit);
+  if (!head && head.error().kind == ErrorKind::conflict) discard_job(core, job.id);
+  VARVE_CHECK(head);
+  VARVE_TRY(auto generation,
+            Generation::load(core.env, core.index, head->head, view.generation.get()));
+  core.reader.adopt(std::move(generation), head->head);
+  return {};
+}
+
+Status run_until_committed(Core& core, const Prepare& prepare) {
+  for (unsigned attempt = 0;; ++attempt) {
+    auto done = run_job(core, prepare);
+    if (done) return {};
+    const bool retry = done.error().kind == ErrorKind::conflict;
+    if (!retry || attempt == kCommitAttempts) return done;
+    back_off(core.env, attempt);
+  }
+}
+
+Result<std::uint64_t> fold_until_done(Core& core) {
+  for (unsigned attempt = 0;; ++attempt) {
+    auto folded = fold_held(core);
+    if (folded || folded.error().kind != ErrorKind::conflict || attempt == kCommitAttempts) {
+      return folded;
+    }
+    back_off(core.env, attempt);
+  }
+}
+
+}  // namespace
+
+Result<bool> needs_rebuild(Core& core) {
+  VARVE_TRY(const View view, core.reader.current());
+  return is_outgrown(*view.generation);
+}
+
+Status rebuild_held(Core& core, const ProgressSink& progress) {
+  return run_until_committed(core, [&](const JobContext& job, const View& view) {
+    return prepare_rebuild(core, job, view, progress);
+  });
+}
+
+Result<CompactReport> compact(Core& core, const CompactOptions& options) {
+  base::Turn::Held held(core.maintenance);
+  CompactReport report;
+  VARVE_CHECK(abort_abandoned_jobs(core));
+  VARVE_TRY(report.folded_ops, fold_until_done(core));
+  VARVE_TRY(const View view, core.reader.refresh());
+  VARVE_TRY(const StoredHead stored, read_head(core.env, core.names, core.index));
+  const Generation& generation = *view.generation;
+  // Clusters must not change under the rows that an import has assigned to them already.
+  const bool may_rebuild = !has_import(stored.head);
+  if (may_rebuild && (is_outgrown(generation) || is_worn(generation))) {
+    report.clusters_rewritten = generation.cluster_ids().size();
+    VARVE_CHECK(rebuild_held(core, options.progress));
+  } else if (may_rebuild && rewrite_is_due(generation)) {
+    VARVE_CHECK(run_until_committed(core, [&](const JobContext& job, const View& now) {
+      return prepare_rewrite(core, job, now, report);
+    }));
+  }
+  VARVE_TRY(const Collected collected, collect(core, options.grace));
+  report.objects_deleted = collected.objects;
+  report.bytes_deleted = collected.bytes;
+  return report;
+}
+
+}  // namespace varve::engine

@@ -1,0 +1,25 @@
+#include "engine/core.h"
+
+#include <cmath>
+
+#include "kernels/distance.h"
+
+namespace varve::engine {
+
+void normalise(float* row, std::uint32_t dim) {
+  const double norm = kernels::squared_norm_exact(row, dim);
+  if (norm <= 0) return;
+  const auto scale = static_cast<float>(1.0 / std::sqrt(norm));
+  for (std::uint32_t i = 0; i < dim; ++i) row[i] *= scale;
+}
+
+std::vector<float> rows_for_clusters(const kernels::Rows& rows, Metric metric) {
+  std::vector<float> values(rows.count * rows.dim);
+  kernels::widen_all(rows, values.data(), rows.dim);
+  if (metric == Metric::cosine) {
+    for (std::size_t i = 0; i < rows.count; ++i) normalise(values.data() + i * rows.dim, rows.dim);
+  }
+  return values;
+}
+
+}  // namespace varve::engine

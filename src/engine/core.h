@@ -1,0 +1,40 @@
+// What the parts of one index share. Made by the facade (index.cc), used by every operation.
+#pragma once
+
+#include <vector>
+
+#include "base/sync.h"
+#include "engine/env.h"
+#include "engine/jobs.h"
+#include "engine/names.h"
+#include "engine/reader.h"
+#include "engine/writer.h"
+#include "kernels/rows.h"
+#include "varve/types.h"
+
+namespace varve::engine {
+
+struct Core {
+  Core(const Env& environment, const format::Uuid& uuid)
+      : env(environment),
+        index(uuid),
+        names(uuid),
+        reader(env, names, index),
+        writer(env, names, index, reader) {}
+
+  JobContext job(std::uint64_t id) const { return {env, names, index, id}; }
+
+  const Env env;
+  const format::Uuid index;
+  const Names names;
+  Reader reader;
+  Writer writer;
+  base::Turn maintenance;  // one of fold, compact and the commit of an import at a time
+};
+
+// Unit length, as cosine compares directions. A zero row stays zero.
+void normalise(float* row, std::uint32_t dim);
+// Rows as the clusters see them: float32, of unit length under cosine.
+std::vector<float> rows_for_clusters(const kernels::Rows& rows, Metric metric);
+
+}  // namespace varve::engine

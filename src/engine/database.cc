@@ -1,0 +1,152 @@
+#include "varve/database.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <thread>
+
+#include "base/random.h"
+#include "engine/catalog.h"
+#include "engine/collect.h"
+#include "engine/database.h"
+#include "engine/env.h"
+#include "engine/index.h"
+#include "engine/validate.h"
+#include "store/open.h"
+#include "store/retry.h"
+
+namespace varve {
+namespace engine {
+namespace {
+
+Error no_index(const IndexName& name) {
+  return {ErrorKind::not_found, fmt::format("index '{}' not found", name.str()), "varve index ls"};
+}
+
+class StoredDatabase final : public Database {
+ public:
+  explicit StoredDatabase(Env env) : env_(std::move(env)) {}
+
+  Result<std::shared_ptr<Index>> create_index(const IndexName& name, const IndexConfig& config,
+                                              bool exist_ok) override {
+    VARVE_CHECK(validate_name(name));
+    VARVE_CHECK(validate_config(config));
+    VARVE_TRY(const auto existing, find_index(env_, name));
+    if (existing && existing->state == format::CatalogState::deleting) {
+      VARVE_CHECK(finish_drop(name, existing->uuid));
+    } else if (existing) {
+      return open_existing(name, config, exist_ok);
+    }
+    const auto uuid = format::Uuid::random(*env_.random);
+    VARVE_CHECK(create_index_objects(env_, uuid, name, config));
+    auto added = add_index(env_, name, uuid);
+    if (!added) {
+      static_cast<void>(drop_index_objects(env_, uuid));
+      const bool raced = added.error().kind == ErrorKind::conflict;
+      if (raced && exist_ok) return open_existing(name, config, exist_ok);
+      return tl::unexpected(added.error());
+    }
+    return open_with(uuid, name);
+  }
+
+  Result<std::shared_ptr<Index>> open_index(const IndexName& name) override {
+    VARVE_CHECK(validate_name(name));
+    VARVE_TRY(const auto entry, find_index(env_, name));
+    if (!entry || entry->state == format::CatalogState::deleting) {
+      return tl::unexpected(no_index(name));
+    }
+    return open_with(entry->uuid, name);
+  }
+
+  Status drop_index(const IndexName& name) override {
+    VARVE_CHECK(validate_name(name));
+    VARVE_TRY(const auto entry, find_index(env_, name));
+    if (!entry) return tl::unexpected(no_index(name));
+    VARVE_CHECK(mark_deleting(env_, name, entry->uuid));
+    return finish_drop(name, entry->uuid);
+  }
+
+  Result<std::vector<IndexName>> list_indexes() override { return engine::list_indexes(env_); }
+
+ private:
+  Status finish_drop(const IndexName& name, const format::Uuid& uuid) {
+    VARVE_CHECK(drop_index_objects(env_, uuid));
+    return remove_index(env_, name, uuid);
+  }
+
+  Result<std::shared_ptr<Index>> open_with(const format::Uuid& uuid, const IndexName& name) {
+    auto index = engine::open_index(env_, uuid, name);
+    const bool gone = !index && index.error().kind == ErrorKind::not_found;
+    if (gone) return tl::unexpected(no_index(name));
+    return index;
+  }
+
+  Result<std::shared_ptr<Index>> open_existing(const IndexName& name, const IndexConfig& config,
+                                               bool exist_ok) {
+    VARVE_TRY(auto index, open_index(name));
+    const bool same = index->config().dim == config.dim && index->config().metric == config.metric;
+    if (exist_ok && same) return index;
+    return fail(ErrorKind::conflict, fmt::format("index '{}' exists{}", name.str(),
+                                                 same ? "" : " with another dimension or metric"));
+  }
+
+  const Env env_;
+};
+
+// Owns what Env points to.
+class OwningDatabase final : public Database {
+ public:
+  OwningDatabase(std::shared_ptr<store::ObjectStore> store, const DatabaseOptions& options)
+      : random_(base::Random::from_entropy()) {
+    const std::size_t cores = std::max(1U, std::thread::hardware_concurrency());
+    const std::size_t width = options.compute_threads > 0 ? options.compute_threads : cores;
+    compute_ = base::make_thread_pool(width - 1);
+    background_ = base::make_thread_pool(1);
+    Env env;
+    env.store = std::move(store);
+    env.clock = &base::system_clock();
+    env.random = &random_;
+    env.compute = compute_.get();
+    env.background = background_.get();
+    env.timeout = options.timeout;
+    env.resolve_timeout = std::min<std::chrono::milliseconds>(env.resolve_timeout, options.timeout);
+    env.spool_dir = options.spool_dir;
+    env.fold_ops_min = options.fold_ops_min;
+    env.owner = process_identity();
+    database_ = make_database(std::move(env));
+  }
+
+  Result<std::shared_ptr<Index>> create_index(const IndexName& name, const IndexConfig& config,
+                                              bool exist_ok) override {
+    return database_->create_index(name, config, exist_ok);
+  }
+  Result<std::shared_ptr<Index>> open_index(const IndexName& name) override {
+    return database_->open_index(name);
+  }
+  Status drop_index(const IndexName& name) override { return database_->drop_index(name); }
+  Result<std::vector<IndexName>> list_indexes() override { return database_->list_indexes(); }
+
+ private:
+  base::Random random_;
+  std::unique_ptr<base::Pool> compute_;
+  std::unique_ptr<base::Pool> background_;
+  std::unique_ptr<Database> database_;
+};
+
+}  // namespace
+
+std::unique_ptr<Database> make_database(Env env) {
+  return std::make_unique<StoredDatabase>(std::move(env));
+}
+
+}  // namespace engine
+
+Result<std::unique_ptr<Database>> Database::open(const std::string& uri,
+                                                 const DatabaseOptions& options) {
+  VARVE_TRY(auto store, store::open_store(uri));
+  return std::unique_ptr<Database>(
+      std::make_unique<engine::OwningDatabase>(std::move(store), options));
+}
+
+}  // namespace varve

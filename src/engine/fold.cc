@@ -1,0 +1,174 @@
+#include "engine/fold.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "ann/kmeans.h"
+#include "engine/manifest_edit.h"
+
+namespace varve::engine {
+namespace {
+
+// What a tail says, one operation a key.
+struct NetOps {
+  std::vector<Tail::Op> upserts;
+  std::vector<std::string_view> keys;  // of all, upserts and deletes
+  std::vector<Lsn> lsns;               // beside keys
+};
+
+NetOps net_ops(const View& view) {
+  NetOps net;
+  view.tail->for_each_newest(view.tail_count, [&](const Tail::Op& op) {
+    net.keys.push_back(op.op.key);
+    net.lsns.push_back(op.lsn);
+    if (op.op.kind == format::OpKind::upsert) net.upserts.push_back(op);
+  });
+  return net;
+}
+
+// Rows in clusters that these operations replace. The newest LSN of a key wins, whatever the order
+// in which they were found; log entries behind the fold pointer are newer than every folded row.
+Result<format::StaleRows> mark_replaced(const Core& core, const Generation& generation,
+                                        const NetOps& net) {
+  format::StaleRows stale = generation.stale();
+  VARVE_TRY(const auto locations, generation.find(core.env, net.keys));
+  for (std::size_t i = 0; i < locations.size(); ++i) {
+    if (!locations[i]) continue;
+    const PartView& part = generation.parts()[locations[i]->part];
+    if (part.slot->ids.get()->lsn(locations[i]->row) >= net.lsns[i]) {
+      return fail(ErrorKind::corrupt, part.slot->context() + ": row " +
+                                          std::to_string(locations[i]->row) +
+                                          " is newer than the log behind the fold pointer");
+    }
+    stale[part.slot->ref.id].add(locations[i]->row);
+  }
+  return stale;
+}
+
+std::vector<float> vectors_for_clusters(const NetOps& net, std::uint32_t dim, Metric metric) {
+  std::vector<float> values;
+  values.reserve(net.upserts.size() * dim);
+  for (const auto& op : net.upserts) {
+    values.insert(values.end(), op.op.vector.begin(), op.op.vector.end());
+    if (metric == Metric::cosine) normalise(values.data() + values.size() - dim, dim);
+  }
+  return values;
+}
+
+// Upserts as new parts, in the order of the clusters.
+Status write_upserts(const NetOps& net, std::span<const std::uint32_t> nearest,
+                     std::span<const std::uint32_t> cluster_ids, std::uint32_t dim,
+                     GroupWriter& writer) {
+  std::vector<std::uint32_t> order(net.upserts.size());
+  std::iota(order.begin(), order.end(), 0U);
+  std::stable_sort(order.begin(), order.end(),
+                   [&](std::uint32_t a, std::uint32_t b) { return nearest[a] < nearest[b]; });
+  for (std::size_t begin = 0; begin < order.size();) {
+    std::size_t end = begin;
+    auto type = kernels::RowType::u8;
+    while (end < order.size() && nearest[order[end]] == nearest[order[begin]]) {
+      const auto& vector = net.upserts[order[end]].op.vector;
+      const auto narrow = kernels::narrowest_type(vector);
+      type = end == begin ? narrow : kernels::common_type(type, narrow);
+      ++end;
+    }
+    PartDraft draft(cluster_ids[nearest[order[begin]]], dim, type);
+    for (; begin < end; ++begin) {
+      const Tail::Op& op = net.upserts[order[begin]];
+      draft.add(kernels::rows_of(op.op.vector.data(), 1, dim), 0, op.op.key, op.lsn,
+                op.op.metadata);
+    }
+    VARVE_CHECK(writer.add(std::move(draft)));
+  }
+  return {};
+}
+
+Result<JobCommit> prepare_fold(const Core& core, const JobContext& job, const View& view) {
+  const Generation& generation = *view.generation;
+  const NetOps net = net_ops(view);
+  ManifestEdit edit{generation.manifest(), {}};
+  const std::uint32_t dim = edit.manifest.dim;
+  VARVE_TRY(auto stale, mark_replaced(core, generation, net));
+  GroupWriter writer(job);
+  if (!net.upserts.empty()) {
+    const auto values = vectors_for_clusters(net, dim, edit.manifest.metric);
+    ann::CentroidSet centroids = generation.centroids();
+    std::vector<std::uint32_t> cluster_ids = generation.cluster_ids();
+    if (cluster_ids.empty()) {
+      const auto trained =
+          train_centroids(values, dim, ann::cluster_count(net.upserts.size()),
+                          edit.manifest.next_cluster, edit.manifest.seed, *core.env.compute);
+      VARVE_CHECK(set_centroids(job, trained, edit));
+      cluster_ids = trained.clusters;
+      edit.manifest.next_cluster += static_cast<std::uint32_t>(cluster_ids.size());
+      edit.manifest.fitted_rows = net.upserts.size();
+      centroids = ann::CentroidSet(trained.values, dim);
+    }
+    std::vector<std::uint32_t> nearest(net.upserts.size());
+    centroids.assign({values.data(), net.upserts.size(), dim}, nearest, {}, *core.env.compute);
+    VARVE_CHECK(write_upserts(net, nearest, cluster_ids, dim, writer));
+  }
+  VARVE_TRY(auto written, writer.finish());
+  edit.manifest.groups.insert(edit.manifest.groups.end(), written.groups.begin(),
+                              written.groups.end());
+  VARVE_CHECK(add_key_map(job, generation, stale, std::move(written.locations), edit));
+  VARVE_CHECK(set_stale(job, std::move(stale), edit));
+  return JobCommit{std::move(edit.manifest), view.tail->end_of(view.tail_count),
+                   generation.manifest_name(), view.epoch, std::move(edit.replaced)};
+}
+
+// Folded batches are never read again; seals stay for ever, they fence stalled writers.
+void remove_folded(const Core& core, const View& view, format::LogPosition fold) {
+  std::vector<std::string> keys;
+  for (const auto& position : view.tail->positions_before(fold)) {
+    keys.push_back(core.names.log(position));
+  }
+  // What stays behind is removed by the next collection.
+  static_cast<void>(core.env.store->remove(keys, core.env.deadline()));
+}
+
+}  // namespace
+
+format::Centroids train_centroids(std::span<const float> rows, std::uint32_t dim,
+                                  std::uint32_t clusters, std::uint32_t first_id,
+                                  std::uint64_t seed, base::Pool& pool) {
+  const kernels::MatrixView sample{rows.data(), rows.size() / dim, dim};
+  const auto values = ann::kmeans(sample, dim, {.clusters = clusters, .seed = seed}, pool);
+  const ann::CentroidSet set(values, dim);
+  format::Centroids trained;
+  trained.dim = dim;
+  for (const std::uint32_t old : ann::locality_order(set, seed, pool)) {
+    const auto centroid = set.centroid(old);
+    trained.values.insert(trained.values.end(), centroid.begin(), centroid.end());
+    trained.clusters.push_back(first_id + static_cast<std::uint32_t>(trained.clusters.size()));
+  }
+  return trained;
+}
+
+Result<std::uint64_t> fold(Core& core) {
+  base::Turn::Held held(core.maintenance);
+  return fold_held(core);
+}
+
+Result<std::uint64_t> fold_held(Core& core) {
+  VARVE_TRY(const std::uint64_t epoch, core.writer.ensure_owner());
+  VARVE_TRY(const View view, core.reader.refresh());
+  if (view.epoch != epoch) return fail(ErrorKind::conflict, "another writer took over");
+  if (view.tail_count == 0) return 0;
+  VARVE_TRY(const format::Job job,
+            register_job(core.env, core.names, core.index, format::JobKind::fold, epoch));
+  const JobContext context = core.job(job.id);
+  auto commit = prepare_fold(core, context, view);
+  if (!commit) {
+    static_cast<void>(abort_job(core.env, core.names, core.index, job.id));
+    return tl::unexpected(commit.error());
+  }
+  VARVE_TRY(const StoredHead head, commit_job(context, *commit));
+  VARVE_TRY(auto generation,
+            Generation::load(core.env, core.index, head.head, view.generation.get()));
+  core.reader.adopt(std::move(generation), head.head);
+  remove_folded(core, view, commit->fold);
+  return view.tail_count;
+}
+
+}  // namespace varve::engine

@@ -1,0 +1,24 @@
+// Moves the tail of the log into clusters.
+#pragma once
+
+#include <cstdint>
+
+#include "base/result.h"
+#include "engine/core.h"
+
+namespace varve::engine {
+
+// Operations that were folded; 0 if the tail was empty. Writes one new part for each cluster that
+// gets rows and marks replaced and deleted rows stale: the cost follows the tail, not the index.
+// `conflict`: another writer took the index over meanwhile; nothing was lost.
+Result<std::uint64_t> fold(Core& core);
+
+// The same for a caller that holds core.maintenance.
+Result<std::uint64_t> fold_held(Core& core);
+
+// Trains centroids for the rows of an index that has none. Ids count from `first_id`.
+format::Centroids train_centroids(std::span<const float> rows, std::uint32_t dim,
+                                  std::uint32_t clusters, std::uint32_t first_id,
+                                  std::uint64_t seed, base::Pool& pool);
+
+}  // namespace varve::engine

@@ -1,0 +1,351 @@
+#include "engine/fsck.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <unordered_set>
+
+#include "codec/checksum.h"
+#include "engine/put_once.h"
+#include "format/envelope.h"
+
+namespace varve::engine {
+namespace {
+
+constexpr std::uint32_t kListPage = 1000;
+
+// Order-independent sum over all live keys, so that equal states give equal hashes whatever their
+// layout in storage.
+class StateHash {
+ public:
+  void add(std::string_view key, std::span<const float> vector, std::string_view metadata) {
+    std::string record;
+    record.append(std::to_string(key.size())).append(":").append(key);
+    record.append(base::as_text(std::as_bytes(vector)));
+    record.append(metadata);
+    const codec::Hash128 hash = codec::hash128(base::as_bytes(record));
+    high_ += hash.high;
+    low_ += hash.low;
+  }
+  std::string hex() const { return fmt::format("{:016x}{:016x}", high_, low_); }
+
+ private:
+  std::uint64_t high_ = 0, low_ = 0;
+};
+
+struct Row {
+  std::string key;
+  std::uint64_t part = 0;
+  std::uint32_t row = 0;
+};
+
+class Check {
+ public:
+  Check(Core& core, const ProgressSink& progress) : core_(core), progress_(progress) {}
+
+  Result<FsckReport> run() {
+    VARVE_TRY(const StoredHead stored, read_head(core_.env, core_.names, core_.index));
+    head_ = stored.head;
+    check_head();
+    reach(core_.names.head(), 0);
+    auto generation = Generation::load(core_.env, core_.index, head_, nullptr);
+    if (!generation) {
+      finding("I5", head_.manifest_name, generation.error().message);
+      return std::move(report_);
+    }
+    generation_ = *generation;
+    check_blobs();
+    check_log();
+    check_groups();
+    check_keys();
+    check_retired();
+    VARVE_CHECK(check_listing());
+    report_.state_hash = hash_.hex();
+    return std::move(report_);
+  }
+
+ private:
+  void finding(std::string invariant, std::string object, std::string message) {
+    report_.findings.push_back({std::move(invariant), std::move(object), std::move(message)});
+  }
+
+  void reach(const std::string& name, std::uint64_t bytes) {
+    reachable_.insert(name);
+    ++report_.objects;
+    report_.bytes += bytes;
+  }
+
+  void check_head() {
+    const std::string name = core_.names.head();
+    if (head_.version > 0 && head_.parents.empty()) {
+      finding("I4", name, "a HEAD after the first has no parents");
+    }
+    if (std::set(head_.parents.begin(), head_.parents.end()).size() != head_.parents.size()) {
+      finding("I4", name, "a parent is listed twice");
+    }
+    if (head_.fold.epoch > head_.epoch) {
+      finding("I4", name, "the fold pointer is ahead of the epoch");
+    }
+    for (const auto& job : head_.jobs) {
+      if (job.id >= head_.next_job) finding("I12", name, "a job has an id not given out yet");
+    }
+  }
+
+  // The whole object, or nullopt with a finding.
+  std::optional<base::Bytes> verified(const format::BlobRef& ref, format::Kind kind) {
+    auto object = core_.env.store->get(ref.name, core_.env.deadline());
+    if (!object || !*object) {
+      finding("I5", ref.name, object ? "the object is missing" : object.error().message);
+      return std::nullopt;
+    }
+    const auto envelope = format::decode_envelope((*object)->bytes, kind, core_.index, ref.name);
+    if (!envelope) {
+      finding("object", ref.name, envelope.error().message);
+      return std::nullopt;
+    }
+    if ((*object)->bytes.size() != ref.bytes || envelope->body_hash != ref.body_hash) {
+      finding("I5", ref.name, "the object is not the one that the manifest names");
+      return std::nullopt;
+    }
+    reach(ref.name, ref.bytes);
+    return (*object)->bytes;
+  }
+
+  void check_blobs() {
+    const format::Manifest& manifest = generation_->manifest();
+    reach(head_.manifest_name, head_.manifest_bytes);
+    if (manifest.centroids) verified(*manifest.centroids, format::Kind::centroids);
+    if (manifest.stale) verified(*manifest.stale, format::Kind::stale);
+    for (const auto& ref : manifest.key_map) {
+      const auto bytes = verified(ref, format::Kind::key_map);
+      if (!bytes) continue;
+      auto segment = format::KeyMapSegment::decode(*bytes, core_.index, ref.name);
+      if (!segment) {
+        finding("object", ref.name, segment.error().message);
+        continue;
+      }
+      const auto entries = segment->entries();
+      locations_.insert(locations_.end(), entries.begin(), entries.end());
+    }
+    std::sort(locations_.begin(), locations_.end());
+  }
+
+  void check_groups() {
+    std::uint32_t number = 0;
+    std::uint64_t done = 0;
+    for (const auto& group : generation_->manifest().groups) {
+      const auto bytes = verified(group.blob, format::Kind::group);
+      if (bytes) check_group(group, *bytes, number);
+      number += static_cast<std::uint32_t>(group.parts.size());
+      if (progress_) {
+        progress_({"verify", ++done, generation_->manifest().groups.size(), "groups"});
+      }
+    }
+    if (rows_.size() != generation_->live_rows()) {
+      finding("I6", head_.manifest_name,
+              fmt::format("{} live rows were found, the manifest counts {}", rows_.size(),
+                          generation_->live_rows()));
+    }
+  }
+
+  void check_group(const format::GroupRef& group, const base::Bytes& bytes,
+                   std::uint32_t first_part) {
+    const auto inside = format::decode_group(bytes, core_.index, group.blob.name);
+    if (!inside) return finding("object", group.blob.name, inside.error().message);
+    std::map<std::uint64_t, std::uint32_t> rows_inside;
+    for (const auto& part : inside->parts) rows_inside[part.id] = part.rows;
+    for (std::uint32_t i = 0; i < group.parts.size(); ++i) {
+      const auto entry = rows_inside.find(group.parts[i].id);
+      if (entry == rows_inside.end() || entry->second != group.parts[i].rows) {
+        finding("I5", group.blob.name,
+                fmt::format("part {} of the manifest is not in the object", group.parts[i].id));
+        continue;
+      }
+      check_part(group, first_part + i);
+    }
+  }
+
+  void check_part(const format::GroupRef& group, std::uint32_t number) {
+    const PartView& part = generation_->parts()[number];
+    const auto rows = generation_->read_rows(core_.env, number);
+    const auto ids = generation_->read_ids(core_.env, number);
+    const auto metadata = generation_->read_metadata(core_.env, number);
+    for (const Error* error : {rows ? nullptr : &rows.error(), ids ? nullptr : &ids.error(),
+                               metadata ? nullptr : &metadata.error()}) {
+      if (error != nullptr) finding("object", group.blob.name, error->message);
+    }
+    if (!rows || !ids || !metadata) return;
+    std::vector<float> values(generation_->manifest().dim);
+    for (std::uint32_t row = 0; row < part.slot->ref.rows; ++row) {
+      const Lsn& lsn = (*ids)->lsn(row);
+      if (format::LogPosition{lsn.epoch, lsn.seq} >= head_.fold) {
+        finding("I7", group.blob.name,
+                fmt::format("part {} row {}: lsn {} is not before the fold pointer",
+                            part.slot->ref.id, row, to_string(lsn)));
+      }
+      if (part.is_stale(row)) continue;
+      kernels::widen((*rows)->rows, row, values.data());
+      const std::string_view text =
+          *metadata == nullptr ? std::string_view{} : (*metadata)->at(row);
+      rows_.push_back({std::string((*ids)->key(row)), part.slot->ref.id, row});
+      // What the tail replaces is not part of the state.
+      if (tail_->newest(rows_.back().key, tail_->count())) continue;
+      hash_.add(rows_.back().key, values, text);
+      ++report_.live_keys;
+    }
+  }
+
+  void check_keys() {
+    std::sort(rows_.begin(), rows_.end(), [](const Row& a, const Row& b) { return a.key < b.key; });
+    for (std::size_t i = 0; i < rows_.size(); ++i) {
+      const Row& row = rows_[i];
+      if (i > 0 && rows_[i - 1].key == row.key) {
+        finding("I6", head_.manifest_name, fmt::format("key '{}' has two live rows", row.key));
+      }
+      const format::KeyLocation location{format::key_hash(row.key), row.part, row.row};
+      if (!std::binary_search(locations_.begin(), locations_.end(), location)) {
+        finding("I6", head_.manifest_name, fmt::format("key '{}' is not in the key map", row.key));
+      }
+    }
+  }
+
+  void read_log_in_order() {
+    tail_ = std::make_unique<Tail>(head_.fold);
+    base::Sha256 previous{};
+    // The batch before the fold pointer may be gone, so the first link of its epoch is unknown.
+    bool previous_known = head_.fold.seq == 0;
+    while (true) {
+      const format::LogPosition position = tail_->next();
+      const std::string name = core_.names.log(position);
+      auto entry =
+          read_log(core_.env, core_.names, core_.index, position, generation_->manifest().dim);
+      if (!entry) return finding("object", name, entry.error().message);
+      if (!*entry) return;
+      reach(name, 0);
+      if (std::holds_alternative<format::Seal>(**entry)) {
+        tail_->enter_next_epoch();
+        previous = {};
+        previous_known = true;
+        continue;
+      }
+      auto batch =
+          std::make_shared<const format::LogBatch>(std::get<format::LogBatch>(std::move(**entry)));
+      if (previous_known && batch->previous != previous) {
+        finding("I2", name, "the hash chain of the epoch is broken");
+      }
+      const auto object = core_.env.store->get(name, core_.env.deadline());
+      previous_known = object && *object;
+      if (previous_known) previous = base::sha256((*object)->bytes);
+      report_.log_ops += batch->ops.size();
+      tail_->append(std::move(batch));
+    }
+  }
+
+  void check_log() {
+    read_log_in_order();
+    tail_->for_each_newest(tail_->count(), [&](const Tail::Op& op) {
+      if (op.op.kind != format::OpKind::upsert) return;
+      hash_.add(op.op.key, op.op.vector, op.op.metadata);
+      ++report_.live_keys;
+    });
+  }
+
+  void check_retired() {
+    for (const auto& retired : head_.retired) {
+      const auto object = core_.env.store->get(retired.list_name, core_.env.deadline());
+      if (!object || !*object) continue;  // a collection was interrupted after removing it
+      const auto names = format::decode_retired((*object)->bytes, core_.index, retired.list_name);
+      if (!names) {
+        finding("object", retired.list_name, names.error().message);
+        continue;
+      }
+      for (const auto& name : *names) {
+        if (reachable_.contains(name)) {
+          finding("I12", name, "the object is listed for removal and still used");
+        }
+        expected_.insert(name);
+      }
+      expected_.insert(retired.list_name);
+    }
+  }
+
+  bool is_listed(std::uint64_t id) const {
+    return std::any_of(head_.jobs.begin(), head_.jobs.end(),
+                       [id](const format::Job& job) { return job.id == id; });
+  }
+
+  // Slots in the store against what was read in order: no hole, nothing behind a seal.
+  Status check_listing() {
+    std::string after;
+    std::map<std::uint64_t, std::uint64_t> seals;
+    while (true) {
+      VARVE_TRY(const auto page,
+                core_.env.store->list(core_.names.root(), after, kListPage, core_.env.deadline()));
+      for (const auto& entry : page.entries) VARVE_CHECK(check_entry(entry.key, seals));
+      if (!page.more || page.entries.empty()) return {};
+      after = page.entries.back().key;
+    }
+  }
+
+  Status check_entry(const std::string& key, std::map<std::uint64_t, std::uint64_t>& seals) {
+    if (reachable_.contains(key) || expected_.contains(key)) return {};
+    const auto position = core_.names.position_of_log(key);
+    if (!position) {
+      const auto job = core_.names.job_of_blob(key);
+      if (!job || (!is_listed(*job) && *job < head_.next_job)) ++report_.orphans;
+      return {};
+    }
+    VARVE_TRY(const auto entry, read_log_for_check(*position));
+    if (!entry) return {};
+    const bool seal = std::holds_alternative<format::Seal>(*entry);
+    const auto sealed = seals.find(position->epoch);
+    if (sealed != seals.end() && position->seq > sealed->second) {
+      finding("I19", key, "a log object stands behind the seal of its epoch");
+    }
+    if (seal) seals.emplace(position->epoch, position->seq);
+    if (*position >= head_.fold) {
+      finding("I2", key, "a log object stands behind a hole");
+    } else if (!seal) {
+      ++report_.orphans;
+    }
+    return {};
+  }
+
+  Result<std::optional<format::LogEntry>> read_log_for_check(format::LogPosition position) {
+    auto entry =
+        read_log(core_.env, core_.names, core_.index, position, generation_->manifest().dim);
+    if (entry) return entry;
+    if (entry.error().kind != ErrorKind::corrupt) return tl::unexpected(entry.error());
+    finding("object", core_.names.log(position), entry.error().message);
+    return std::nullopt;
+  }
+
+  Core& core_;
+  const ProgressSink& progress_;
+  format::Head head_;
+  std::shared_ptr<Generation> generation_;
+  std::unique_ptr<Tail> tail_;
+  std::unordered_set<std::string> reachable_;
+  std::unordered_set<std::string> expected_;  // not reachable, but known to be on their way out
+  std::vector<format::KeyLocation> locations_;
+  std::vector<Row> rows_;
+  StateHash hash_;
+  FsckReport report_;
+};
+
+}  // namespace
+
+Result<FsckReport> fsck(Core& core, const ProgressSink& progress) {
+  // A writer may commit meanwhile: findings count only if HEAD stood still.
+  for (unsigned attempt = 0;; ++attempt) {
+    VARVE_TRY(const StoredHead before, read_head(core.env, core.names, core.index));
+    VARVE_TRY(auto report, Check(core, progress).run());
+    VARVE_TRY(const StoredHead after, read_head(core.env, core.names, core.index));
+    if (before.head.version == after.head.version || attempt == 5) return report;
+    back_off(core.env, attempt);
+  }
+}
+
+}  // namespace varve::engine

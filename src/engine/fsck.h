@@ -1,0 +1,14 @@
+// Verifies an index against its invariants (docs/internals/invariants.md) without changing it.
+#pragma once
+
+#include "base/result.h"
+#include "engine/core.h"
+#include "varve/database.h"
+
+namespace varve::engine {
+
+// Reads every object that HEAD reaches. Damage is a finding, not an error; an error means that the
+// store could not be asked, or that HEAD itself is missing.
+Result<FsckReport> fsck(Core& core, const ProgressSink& progress);
+
+}  // namespace varve::engine

@@ -1,0 +1,161 @@
+// What one manifest says, loaded: clusters, their parts, which rows are stale, where keys are.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "ann/kmeans.h"
+#include "base/bytes.h"
+#include "base/result.h"
+#include "base/sync.h"
+#include "engine/env.h"
+#include "engine/names.h"
+#include "format/blobs.h"
+#include "format/group.h"
+#include "format/head.h"
+#include "format/manifest.h"
+
+namespace varve::engine {
+
+// Rows of one part, resident. Immutable.
+struct PartRows {
+  base::Bytes section;
+  kernels::Rows rows;
+  std::vector<float> inverse_norms;  // cosine only; 1 / |row|
+
+  std::size_t resident_bytes() const {
+    return section.size() + inverse_norms.size() * sizeof(float);
+  }
+};
+
+// A value that is made at most once and then read without a lock.
+template <typename T>
+class SetOnce {
+ public:
+  SetOnce() = default;
+  ~SetOnce() { delete value_.load(); }
+  SetOnce(const SetOnce&) = delete;
+  SetOnce& operator=(const SetOnce&) = delete;
+
+  const T* get() const { return value_.load(std::memory_order_acquire); }
+  // Of several at the same time the first stays; they are equal.
+  void set(T value) {
+    const T* expected = nullptr;
+    auto made = std::make_unique<const T>(std::move(value));
+    if (value_.compare_exchange_strong(expected, made.get())) made.release();
+  }
+
+ private:
+  std::atomic<const T*> value_{nullptr};
+};
+
+// One part and what of it has been read so far. Shared by all generations that contain it, since
+// parts never change. Thread-safe; what has been loaded stays until the slot dies.
+class PartSlot {
+ public:
+  PartSlot(const format::PartRef& part, std::string group) : ref(part), object(std::move(group)) {}
+
+  const format::PartRef ref;
+  const std::string object;  // key of the group
+
+  SetOnce<PartRows> rows;
+  SetOnce<format::RowIds> ids;
+  SetOnce<format::RowMetadata> metadata;
+
+  std::string context() const;  // "object ...: part 7"
+};
+
+// A part as one generation sees it.
+struct PartView {
+  std::shared_ptr<PartSlot> slot;
+  std::vector<std::uint64_t> stale;  // one bit a row; empty if none is stale
+  std::uint32_t stale_count = 0;
+
+  bool is_stale(std::uint32_t row) const {
+    return !stale.empty() && (stale[row / 64] >> (row % 64) & 1) != 0;
+  }
+  const std::uint64_t* stale_words() const { return stale.empty() ? nullptr : stale.data(); }
+  std::uint32_t live_rows() const { return slot->ref.rows - stale_count; }
+};
+
+// A row of this generation: index into parts(), row in the part.
+struct RowLocation {
+  std::uint32_t part = 0;
+  std::uint32_t row = 0;
+};
+
+// Immutable but for what is loaded lazily. Thread-safe.
+class Generation {
+ public:
+  // Reads the manifest that `head` names, the centroids and the stale rows. Part slots of
+  // `previous` (may be null) are taken over. `not_found`: an object is gone; read HEAD again.
+  static Result<std::shared_ptr<Generation>> load(const Env& env, const format::Uuid& index,
+                                                  const format::Head& head,
+                                                  const Generation* previous);
+
+  const format::Manifest& manifest() const { return manifest_; }
+  const std::string& manifest_name() const { return manifest_name_; }
+  const ann::CentroidSet& centroids() const { return centroids_; }
+  const std::vector<std::uint32_t>& cluster_ids() const { return cluster_ids_; }
+  std::span<const PartView> parts() const { return parts_; }
+  // Indexes into parts() of the cluster of centroid `i`.
+  std::span<const std::uint32_t> parts_of(std::size_t centroid) const;
+  std::optional<std::uint32_t> part_by_id(std::uint64_t id) const;
+  const format::StaleRows& stale() const { return stale_; }
+  std::uint64_t live_rows() const { return manifest_.live_rows; }
+
+  // Reads and verifies one kind of section of several parts in one batch, adjacent ranges of an
+  // object in one request. Parts that have it already cost nothing.
+  Status load_rows(const Env& env, std::span<const std::uint32_t> parts) const;
+  Status load_ids(const Env& env, std::span<const std::uint32_t> parts) const;
+  Status load_metadata(const Env& env, std::span<const std::uint32_t> parts) const;
+  // The same for one part without keeping it.
+  Result<std::shared_ptr<const PartRows>> read_rows(const Env& env, std::uint32_t part) const;
+  Result<std::shared_ptr<const format::RowIds>> read_ids(const Env& env, std::uint32_t part) const;
+  // Null if the part has no metadata.
+  Result<std::shared_ptr<const format::RowMetadata>> read_metadata(const Env& env,
+                                                                   std::uint32_t part) const;
+
+  // The live row of each key, or nullopt. Loads the key map and the ids that it needs.
+  Result<std::vector<std::optional<RowLocation>>> find(
+      const Env& env, std::span<const std::string_view> keys) const;
+  // All live rows in byte order of their keys. Built at the first call.
+  Result<std::span<const RowLocation>> sorted_rows(const Env& env) const;
+  std::string_view key_of(const RowLocation& location) const;  // REQUIRES: ids are loaded
+
+  Result<std::vector<format::KeyMapSegment>> read_key_map(const Env& env) const;
+  std::size_t resident_bytes() const;
+
+ private:
+  Status load_key_map(const Env& env) const;
+  Status index_parts(const Generation* previous);
+
+  format::Uuid index_;
+  std::string manifest_name_;
+  format::Manifest manifest_;
+  ann::CentroidSet centroids_;
+  std::vector<std::uint32_t> cluster_ids_;
+  format::StaleRows stale_;
+  std::vector<PartView> parts_;
+  std::vector<std::uint32_t> cluster_parts_;   // grouped by centroid
+  std::vector<std::uint32_t> cluster_begins_;  // one more than centroids
+  std::unordered_map<std::uint64_t, std::uint32_t> part_numbers_;
+
+  mutable base::Turn lazy_;  // one thread builds what follows
+  mutable SetOnce<std::vector<format::KeyMapSegment>> key_map_;
+  mutable SetOnce<std::vector<RowLocation>> sorted_;
+};
+
+// Whole object as a blob of `index`, verified against its reference.
+Result<base::Bytes> read_blob(const Env& env, const format::BlobRef& ref);
+
+}  // namespace varve::engine

@@ -1,0 +1,245 @@
+#include "engine/import.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <unordered_set>
+
+#include "ann/kmeans.h"
+#include "engine/build.h"
+#include "engine/collect.h"
+#include "engine/compact.h"
+#include "engine/fold.h"
+#include "engine/manifest_edit.h"
+#include "engine/put_once.h"
+#include "engine/section_reader.h"
+#include "engine/spool.h"
+#include "engine/validate.h"
+
+namespace varve::engine {
+namespace {
+
+constexpr unsigned kCommitAttempts = 20;
+constexpr std::uint64_t kReportEvery = 4096;
+
+// How the imported rows meet what is there at the moment of the commit.
+struct Merge {
+  format::StaleRows stale;
+  std::uint64_t replaced = 0;
+};
+
+class Import {
+ public:
+  Import(Core& core, const ImportOptions& options) : core_(core), options_(options) {}
+
+  Result<ImportReport> run(RowSource& source) {
+    VARVE_TRY(const View view, core_.reader.refresh());
+    config_ = {view.generation->manifest().dim, view.generation->manifest().metric};
+    double begin = now();
+    VARVE_TRY(Spool spool, read_all(source));
+    report_.read_seconds = now() - begin;
+    if (spool.size() == 0) return report_;
+    VARVE_TRY(mark_, reserve_position());
+    spool.set_first_lsn({mark_.epoch, mark_.seq, 0});
+    VARVE_TRY(const format::Job job,
+              register_job(core_.env, core_.names, core_.index, format::JobKind::import, 0));
+    auto done = build_and_commit(job, spool);
+    if (!done) discard(job.id, done.error());
+    VARVE_CHECK(done);
+    return report_;
+  }
+
+ private:
+  double now() const {
+    return std::chrono::duration<double>(core_.env.clock->now().time_since_epoch()).count();
+  }
+
+  Result<Spool> read_all(RowSource& source) {
+    VARVE_TRY(Spool spool, Spool::create(core_.env.spool_dir, config_.dim, Lsn{}));
+    VectorRecord record;
+    while (true) {
+      record.key.clear();
+      record.metadata.clear();
+      VARVE_TRY(const bool more, source.next(record));
+      if (!more) break;
+      auto valid = validate_vector(record.vector, config_);
+      if (valid && !record.key.empty()) valid = validate_key(record.key);
+      if (valid) valid = validate_metadata(record.metadata);
+      if (!valid) {
+        return tl::unexpected(valid.error().with_context(fmt::format("row {}", spool.size())));
+      }
+      VARVE_CHECK(spool.add(record.vector, record.key, record.metadata, std::nullopt));
+      if (options_.progress && spool.size() % kReportEvery == 0) {
+        options_.progress({"read", spool.size(), source.size_hint(), "vectors"});
+      }
+    }
+    VARVE_CHECK(spool.finish());
+    return spool;
+  }
+
+  // The position of all rows in the order of writes. Everything before it is folded, so whatever
+  // the tail holds from now on is newer.
+  Result<format::LogPosition> reserve_position() {
+    for (unsigned attempt = 0;; ++attempt) {
+      VARVE_TRY(const auto position, core_.writer.mark());
+      auto folded = fold(core_);
+      if (folded) return position;
+      if (folded.error().kind != ErrorKind::conflict || attempt == kCommitAttempts) {
+        return tl::unexpected(folded.error());
+      }
+      back_off(core_.env, attempt);
+    }
+  }
+
+  Status build_and_commit(const format::Job& job, const Spool& spool) {
+    VARVE_TRY(const View base, core_.reader.refresh());
+    BuildOptions build_options;
+    build_options.metric = config_.metric;
+    build_options.dim = config_.dim;
+    build_options.clusters = options_.clusters;
+    build_options.seed = base.generation->manifest().seed;
+    build_options.progress = options_.progress;
+    if (!base.generation->cluster_ids().empty()) build_options.existing = base.generation.get();
+    const JobContext context = core_.job(job.id);
+    VARVE_TRY(Built built, build(context, spool, build_options));
+    report_.vectors = built.rows;
+    report_.train_seconds = built.train_seconds;
+    report_.assign_seconds = built.assign_seconds;
+    report_.write_seconds = built.write_seconds;
+    report_.bytes_written = built.written.bytes;
+    base::Turn::Held held(core_.maintenance);
+    for (unsigned attempt = 0;; ++attempt) {
+      auto committed = commit(context, built);
+      if (committed) break;
+      const bool retry = committed.error().kind == ErrorKind::conflict;
+      if (!retry || attempt == kCommitAttempts) return tl::unexpected(committed.error());
+      back_off(core_.env, attempt);
+    }
+    // Clusters that were trained for far fewer rows make every query slow.
+    VARVE_TRY(const bool outgrown, needs_rebuild(core_));
+    if (outgrown) VARVE_CHECK(rebuild_held(core_, options_.progress));
+    return {};
+  }
+
+  Status commit(const JobContext& context, const Built& built) {
+    VARVE_TRY(const std::uint64_t epoch, core_.writer.ensure_owner());
+    VARVE_TRY(const View view, core_.reader.refresh());
+    if (view.epoch != epoch) return fail(ErrorKind::conflict, "another writer took over");
+    // Log entries older than the reserved position must not stay in front of the rows.
+    if (view.tail->begin() < mark_ && view.tail_count > 0) VARVE_CHECK(fold_held(core_));
+    VARVE_TRY(const View now_view, core_.reader.refresh());
+    if (now_view.epoch != epoch) return fail(ErrorKind::conflict, "another writer took over");
+    const Generation& generation = *now_view.generation;
+    ManifestEdit edit{generation.manifest(), {}};
+    VARVE_TRY(auto groups, place_groups(context, built, generation, edit));
+    VARVE_TRY(Merge merge, merge_keys(built, generation));
+    edit.manifest.groups.insert(edit.manifest.groups.end(), groups.begin(), groups.end());
+    VARVE_CHECK(add_key_map(context, generation, merge.stale, built.written.locations, edit));
+    VARVE_CHECK(set_stale(context, std::move(merge.stale), edit));
+    JobCommit commit{std::move(edit.manifest), now_view.tail->begin(), generation.manifest_name(),
+                     epoch, std::move(edit.replaced)};
+    report_.clusters = generation.cluster_ids().size() + built.centroids.clusters.size();
+    VARVE_TRY(const StoredHead head, commit_job(context, commit));
+    VARVE_TRY(auto next, Generation::load(core_.env, core_.index, head.head, &generation));
+    core_.reader.adopt(std::move(next), head.head);
+    report_.replaced = merge.replaced;
+    return {};
+  }
+
+  // The groups with cluster ids of the current manifest; centroids that were trained here join it.
+  Result<std::vector<format::GroupRef>> place_groups(const JobContext& context, const Built& built,
+                                                     const Generation& generation,
+                                                     ManifestEdit& edit) {
+    std::vector<format::GroupRef> groups = built.written.groups;
+    const auto& ids = generation.cluster_ids();
+    if (built.centroids.clusters.empty()) {
+      const std::unordered_set<std::uint32_t> known(ids.begin(), ids.end());
+      for (const auto& group : groups) {
+        for (const auto& part : group.parts) {
+          if (known.contains(part.cluster)) continue;
+          return fail(ErrorKind::unavailable, "the index was rebuilt while the rows were assigned",
+                      "import again");
+        }
+      }
+      return groups;
+    }
+    const std::uint32_t first = edit.manifest.next_cluster;
+    format::Centroids all;
+    all.dim = config_.dim;
+    all.clusters = ids;
+    const auto old = generation.centroids().values();
+    all.values.assign(old.begin(), old.end());
+    for (const std::uint32_t id : built.centroids.clusters) all.clusters.push_back(first + id);
+    all.values.insert(all.values.end(), built.centroids.values.begin(),
+                      built.centroids.values.end());
+    for (auto& group : groups) {
+      for (auto& part : group.parts) part.cluster += first;
+    }
+    edit.manifest.next_cluster += static_cast<std::uint32_t>(built.centroids.clusters.size());
+    edit.manifest.fitted_rows = built.rows;
+    edit.manifest.probe_table = built.probe_table;
+    VARVE_CHECK(set_centroids(context, all, edit));
+    return groups;
+  }
+
+  // Of each key the newest LSN wins: imported rows replace older ones, and rows that were written
+  // and folded while the import was built replace imported ones.
+  Result<Merge> merge_keys(const Built& built, const Generation& generation) {
+    Merge merge{generation.stale(), 0};
+    if (generation.live_rows() == 0) return merge;
+    VARVE_TRY(const auto keys, keys_of(built));
+    std::vector<std::string_view> views(keys.begin(), keys.end());
+    VARVE_TRY(const auto found, generation.find(core_.env, views));
+    const Lsn imported{mark_.epoch, mark_.seq, 0};
+    for (std::size_t i = 0; i < found.size(); ++i) {
+      if (!found[i]) continue;
+      const PartSlot& slot = *generation.parts()[found[i]->part].slot;
+      if (slot.ids.get()->lsn(found[i]->row) > imported) {
+        const auto& mine = built.written.locations[i];
+        merge.stale[mine.part].add(mine.row);
+      } else {
+        merge.stale[slot.ref.id].add(found[i]->row);
+        ++merge.replaced;
+      }
+    }
+    return merge;
+  }
+
+  // The key of each written location, from the ids that were written.
+  Result<std::vector<std::string>> keys_of(const Built& built) {
+    std::vector<std::string> keys;
+    keys.reserve(built.written.locations.size());
+    for (const auto& group : built.written.groups) {
+      for (const auto& part : group.parts) {
+        PartSlot slot(part, group.blob.name);
+        VARVE_TRY(const auto section, read_section(core_.env, slot, format::Section::ids));
+        VARVE_TRY(const auto ids, format::RowIds::decode(section, part.rows, slot.context()));
+        for (std::size_t row = 0; row < ids.size(); ++row) keys.emplace_back(ids.key(row));
+      }
+    }
+    return keys;
+  }
+
+  // An outcome that is not known keeps every object: the next collection finds out.
+  void discard(std::uint64_t job, const Error& error) {
+    if (error.kind == ErrorKind::unavailable || error.kind == ErrorKind::cancelled) {
+      static_cast<void>(abort_job(core_.env, core_.names, core_.index, job));
+      return;
+    }
+    discard_job(core_, job);
+  }
+
+  Core& core_;
+  const ImportOptions& options_;
+  IndexConfig config_;
+  format::LogPosition mark_;
+  ImportReport report_;
+};
+
+}  // namespace
+
+Result<ImportReport> import_rows(Core& core, RowSource& source, const ImportOptions& options) {
+  return Import(core, options).run(source);
+}
+
+}  // namespace varve::engine

@@ -1,0 +1,370 @@
+#include "engine/index.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <atomic>
+#include <set>
+
+#include "base/sha256.h"
+#include "engine/collect.h"
+#include "engine/compact.h"
+#include "engine/core.h"
+#include "engine/fold.h"
+#include "engine/fsck.h"
+#include "engine/import.h"
+#include "engine/put_once.h"
+#include "engine/search.h"
+#include "engine/validate.h"
+
+namespace varve::engine {
+namespace {
+
+// A reader whose objects were collected starts over; each time the version has moved.
+constexpr unsigned kQueryAttempts = 5;
+constexpr unsigned kFoldAttempts = 20;
+
+class SnapshotOfView final : public Snapshot {
+ public:
+  SnapshotOfView(std::shared_ptr<Core> core, View view)
+      : core_(std::move(core)), view_(std::move(view)) {}
+
+  Result<QueryResult> query(std::span<const float> vector,
+                            const QueryOptions& options) const override {
+    return search(core_->env, view_, vector, options);
+  }
+  std::uint64_t vectors() const override;
+  std::uint64_t resident_bytes() const override { return view_.generation->resident_bytes(); }
+
+ private:
+  std::shared_ptr<Core> core_;
+  View view_;
+};
+
+// Rows in clusters that the tail replaces or deletes, counted by looking each key up.
+Result<std::uint64_t> live_vectors(const Env& env, const View& view) {
+  std::uint64_t in_tail = 0;
+  std::vector<std::string_view> keys;
+  view.tail->for_each_newest(view.tail_count, [&](const Tail::Op& op) {
+    keys.push_back(op.op.key);
+    in_tail += op.op.kind == format::OpKind::upsert;
+  });
+  if (keys.empty()) return view.generation->live_rows();
+  VARVE_TRY(const auto found, view.generation->find(env, keys));
+  const auto replaced = static_cast<std::uint64_t>(
+      std::count_if(found.begin(), found.end(), [](const auto& row) { return row.has_value(); }));
+  return view.generation->live_rows() - replaced + in_tail;
+}
+
+std::uint64_t SnapshotOfView::vectors() const {
+  return live_vectors(core_->env, view_).value_or(view_.generation->live_rows());
+}
+
+class StoredIndex final : public Index, public std::enable_shared_from_this<StoredIndex> {
+ public:
+  StoredIndex(std::shared_ptr<Core> core, IndexName name, IndexConfig config)
+      : core_(std::move(core)), name_(std::move(name)), config_(config) {}
+  ~StoredIndex() override { close(); }
+
+  const IndexName& name() const override { return name_; }
+  const IndexConfig& config() const override { return config_; }
+
+  Result<PutAck> put(std::span<const VectorRecord> records) override {
+    if (records.empty()) return fail(ErrorKind::invalid, "the batch is empty");
+    std::vector<format::LogOp> ops;
+    ops.reserve(records.size());
+    for (const VectorRecord& record : records) {
+      VARVE_CHECK(validate_record(record, config_));
+      ops.push_back({format::OpKind::upsert, record.key, record.vector, record.metadata});
+    }
+    return commit(ops);
+  }
+
+  Result<PutAck> remove(std::span<const std::string> keys) override {
+    if (keys.empty()) return fail(ErrorKind::invalid, "the batch is empty");
+    std::vector<format::LogOp> ops;
+    for (const std::string& key : keys) {
+      VARVE_CHECK(validate_key(key));
+      ops.push_back({format::OpKind::remove, key, {}, {}});
+    }
+    return commit(ops);
+  }
+
+  Result<std::vector<std::optional<VectorRecord>>> get(std::span<const std::string> keys) override {
+    for (const std::string& key : keys) VARVE_CHECK(validate_key(key));
+    return on_current_view([&](const View& view) { return get_from(view, keys); });
+  }
+
+  Result<KeyPage> list(const std::string& start_after, std::uint32_t limit) override {
+    if (limit == 0) return fail(ErrorKind::invalid, "limit is 0");
+    return on_current_view([&](const View& view) { return list_from(view, start_after, limit); });
+  }
+
+  Result<QueryResult> query(std::span<const float> vector, const QueryOptions& options) override {
+    const auto begin = core_->env.clock->now();
+    double snapshot_us = 0;
+    VARVE_TRY(
+        auto result, on_current_view([&](const View& view) {
+          snapshot_us =
+              std::chrono::duration<double, std::micro>(core_->env.clock->now() - begin).count();
+          return search(core_->env, view, vector, options);
+        }));
+    result.performance.snapshot_us = snapshot_us;
+    result.performance.total_us += snapshot_us;
+    return result;
+  }
+
+  Result<std::shared_ptr<const Snapshot>> snapshot() override {
+    VARVE_TRY(View view, core_->reader.refresh());
+    return std::shared_ptr<const Snapshot>(
+        std::make_shared<SnapshotOfView>(core_, std::move(view)));
+  }
+
+  Result<ImportReport> import(RowSource& rows, const ImportOptions& options) override {
+    return import_rows(*core_, rows, options);
+  }
+
+  Result<std::uint64_t> fold() override {
+    for (unsigned attempt = 0;; ++attempt) {
+      auto folded = engine::fold(*core_);
+      if (folded || folded.error().kind != ErrorKind::conflict || attempt == kFoldAttempts) {
+        return folded;
+      }
+      back_off(core_->env, attempt);
+    }
+  }
+
+  Result<CompactReport> compact(const CompactOptions& options) override {
+    return engine::compact(*core_, options);
+  }
+  Result<FsckReport> fsck(const ProgressSink& progress) override {
+    return engine::fsck(*core_, progress);
+  }
+
+  Result<IndexInfo> info() override {
+    return on_current_view([&](const View& view) { return info_of(view); });
+  }
+
+  void close() override {
+    core_->writer.close();
+    std::unique_lock lock(background_mutex_);
+    closed_ = true;
+    while (folding_) background_done_.wait(lock);
+  }
+
+ private:
+  Result<PutAck> commit(std::span<const format::LogOp> ops) {
+    VARVE_TRY(const Lsn lsn, core_->writer.commit(ops));
+    fold_in_background();
+    return PutAck{lsn};
+  }
+
+  // At most one fold waits or runs; whoever holds the index keeps it alive by `self`.
+  void fold_in_background() {
+    if (core_->env.background == nullptr || core_->env.fold_ops_min == 0) return;
+    const auto tail = core_->reader.tail_ops();
+    if (tail < core_->env.fold_ops_min) return;
+    {
+      std::lock_guard lock(background_mutex_);
+      if (folding_ || closed_) return;
+      folding_ = true;
+    }
+    const bool posted = core_->env.background->post([this] { run_background_fold(); });
+    if (!posted) finish_background_fold();
+  }
+
+  void run_background_fold() {
+    // A failure leaves the tail as it is: queries stay right and the next write tries again.
+    if (engine::fold(*core_)) {
+      static_cast<void>(collect_retired_after_grace());
+      const auto outgrown = needs_rebuild(*core_);
+      if (outgrown && *outgrown) {
+        base::Turn::Held held(core_->maintenance);
+        static_cast<void>(rebuild_held(*core_, {}));
+      }
+    }
+    finish_background_fold();
+  }
+
+  Status collect_retired_after_grace() {
+    constexpr std::chrono::minutes kGrace{10};
+    return engine::collect_retired(*core_, kGrace);
+  }
+
+  void finish_background_fold() {
+    {
+      std::lock_guard lock(background_mutex_);
+      folding_ = false;
+    }
+    background_done_.notify_all();
+  }
+
+  template <typename Work>
+  auto on_current_view(Work work) -> decltype(work(std::declval<const View&>())) {
+    for (unsigned attempt = 1;; ++attempt) {
+      VARVE_TRY(const View view, core_->reader.refresh());
+      auto result = work(view);
+      const bool gone = !result && result.error().kind == ErrorKind::not_found;
+      if (!gone || attempt == kQueryAttempts) return result;
+    }
+  }
+
+  Result<std::vector<std::optional<VectorRecord>>> get_from(const View& view,
+                                                            std::span<const std::string> keys) {
+    std::vector<std::optional<VectorRecord>> records(keys.size());
+    std::vector<std::string_view> wanted;
+    std::vector<std::size_t> places;
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+      const auto op = view.tail->newest(keys[i], view.tail_count);
+      if (!op) {
+        wanted.push_back(keys[i]);
+        places.push_back(i);
+      } else if (op->op.kind == format::OpKind::upsert) {
+        records[i] = VectorRecord{
+            keys[i], {op->op.vector.begin(), op->op.vector.end()}, std::string(op->op.metadata)};
+      }
+    }
+    if (wanted.empty()) return records;
+    const Generation& generation = *view.generation;
+    VARVE_TRY(const auto found, generation.find(core_->env, wanted));
+    std::vector<std::uint32_t> parts;
+    for (const auto& location : found) {
+      if (location) parts.push_back(location->part);
+    }
+    std::sort(parts.begin(), parts.end());
+    parts.erase(std::unique(parts.begin(), parts.end()), parts.end());
+    VARVE_CHECK(generation.load_rows(core_->env, parts));
+    VARVE_CHECK(generation.load_metadata(core_->env, parts));
+    for (std::size_t i = 0; i < found.size(); ++i) {
+      if (found[i]) records[places[i]] = record_at(generation, *found[i]);
+    }
+    return records;
+  }
+
+  VectorRecord record_at(const Generation& generation, const RowLocation& location) const {
+    const PartSlot& slot = *generation.parts()[location.part].slot;
+    VectorRecord record;
+    record.key = generation.key_of(location);
+    record.vector.resize(config_.dim);
+    kernels::widen(slot.rows.get()->rows, location.row, record.vector.data());
+    if (const auto* metadata = slot.metadata.get()) record.metadata = metadata->at(location.row);
+    return record;
+  }
+
+  // Keys of clusters and tail, merged in byte order; the tail decides about its keys.
+  Result<KeyPage> list_from(const View& view, const std::string& start_after, std::uint32_t limit) {
+    const Generation& generation = *view.generation;
+    VARVE_TRY(const auto rows, generation.sorted_rows(core_->env));
+    std::set<std::string_view> added;
+    view.tail->for_each_newest(view.tail_count, [&](const Tail::Op& op) {
+      if (op.op.kind == format::OpKind::upsert && op.op.key > start_after) added.insert(op.op.key);
+    });
+    auto row = std::upper_bound(rows.begin(), rows.end(), std::string_view(start_after),
+                                [&](std::string_view key, const RowLocation& location) {
+                                  return key < generation.key_of(location);
+                                });
+    auto next = added.begin();
+    KeyPage page;
+    while (page.keys.size() < limit && (row != rows.end() || next != added.end())) {
+      const bool from_row =
+          next == added.end() || (row != rows.end() && generation.key_of(*row) < *next);
+      if (!from_row) {
+        if (row != rows.end() && generation.key_of(*row) == *next) ++row;
+        page.keys.emplace_back(*next++);
+        continue;
+      }
+      const std::string_view key = generation.key_of(*row++);
+      if (!view.tail->newest(key, view.tail_count)) page.keys.emplace_back(key);
+    }
+    if (page.keys.size() == limit && (row != rows.end() || next != added.end())) {
+      page.next = page.keys.back();
+    }
+    return page;
+  }
+
+  Result<IndexInfo> info_of(const View& view) {
+    const format::Manifest& manifest = view.generation->manifest();
+    IndexInfo info;
+    info.name = name_;
+    info.uuid = core_->index.hex();
+    info.config = config_;
+    info.version = view.head_version;
+    info.epoch = view.epoch;
+    VARVE_TRY(info.vectors, live_vectors(core_->env, view));
+    info.tail_ops = view.tail_count;
+    info.clusters = view.generation->cluster_ids().size();
+    info.parts = view.generation->parts().size();
+    info.stale_rows = manifest.stale_rows;
+    std::set<kernels::RowType> types;
+    for (const auto& group : manifest.groups) {
+      info.stored_bytes += group.blob.bytes;
+      for (const auto& part : group.parts) types.insert(part.row_type);
+    }
+    for (const auto& segment : manifest.key_map) info.stored_bytes += segment.bytes;
+    if (manifest.centroids) info.stored_bytes += manifest.centroids->bytes;
+    if (manifest.stale) info.stored_bytes += manifest.stale->bytes;
+    info.row_type = types.empty()      ? "none"
+                    : types.size() > 1 ? "mixed"
+                                       : std::string(kernels::to_string(*types.begin()));
+    return info;
+  }
+
+  const std::shared_ptr<Core> core_;
+  const IndexName name_;
+  const IndexConfig config_;
+  std::mutex background_mutex_;
+  base::CondVar background_done_;
+  bool folding_ VARVE_GUARDED_BY(background_mutex_) = false;
+  bool closed_ VARVE_GUARDED_BY(background_mutex_) = false;
+};
+
+}  // namespace
+
+Status create_index_objects(const Env& env, const format::Uuid& uuid, const IndexName& name,
+                            const IndexConfig& config) {
+  const Names names(uuid);
+  const JobContext context{env, names, uuid, 0};
+  format::Manifest manifest;
+  manifest.bucket = name.bucket;
+  manifest.index = name.index;
+  manifest.dim = config.dim;
+  manifest.metric = config.metric;
+  manifest.seed = env.random->next();
+  const base::Nonce nonce = base::make_nonce(*env.random);
+  format::Head head;
+  head.manifest_name = names.manifest(0, nonce);
+  const auto manifest_bytes = format::encode_manifest(manifest, uuid, head.manifest_name, nonce);
+  VARVE_CHECK(write_blob(context, manifest_bytes, head.manifest_name, nonce));
+  head.manifest_bytes = manifest_bytes.size();
+  head.manifest_sha256 = base::sha256(manifest_bytes);
+  head.nonce = base::make_nonce(*env.random);
+  VARVE_CHECK(
+      write_blob(context, format::encode_head(head, uuid, names.head()), names.head(), head.nonce));
+  return {};
+}
+
+Result<std::shared_ptr<Index>> open_index(const Env& env, const format::Uuid& uuid,
+                                          const IndexName& name) {
+  auto core = std::make_shared<Core>(env, uuid);
+  VARVE_TRY(const View view, core->reader.refresh());
+  const format::Manifest& manifest = view.generation->manifest();
+  return std::shared_ptr<Index>(std::make_shared<StoredIndex>(
+      std::move(core), name, IndexConfig{manifest.dim, manifest.metric}));
+}
+
+Status drop_index_objects(const Env& env, const format::Uuid& uuid) {
+  const Names names(uuid);
+  // From here on no writer of an older epoch can commit, and none can take over.
+  auto deleted = update_head(env, names, uuid, [](format::Head& head) -> Status {
+    ++head.epoch;
+    head.state = format::IndexState::deleted;
+    head.jobs.clear();
+    return {};
+  });
+  if (!deleted && deleted.error().kind == ErrorKind::not_found) return {};
+  VARVE_CHECK(deleted);
+  VARVE_CHECK(seal_all(env, names, uuid, deleted->head));
+  return remove_all_but_fences(env, names, uuid);
+}
+
+}  // namespace varve::engine

@@ -1,0 +1,38 @@
+// Steps that every job takes when it derives the next manifest from the current one.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "engine/generation.h"
+#include "engine/group_writer.h"
+#include "engine/jobs.h"
+#include "format/blobs.h"
+#include "format/manifest.h"
+
+namespace varve::engine {
+
+// The next manifest in the making, and what it replaces.
+struct ManifestEdit {
+  format::Manifest manifest;
+  std::vector<std::string> replaced;
+};
+
+// Adds a key map segment for `locations`. Segments at the end that are not much larger are merged
+// into it, so their number grows like the logarithm of the keys; entries that are dead (their part
+// gone from `edit.manifest` or their row in `stale`) are dropped on the way.
+Status add_key_map(const JobContext& job, const Generation& base, const format::StaleRows& stale,
+                   std::vector<format::KeyLocation> locations, ManifestEdit& edit);
+
+// Replaces the bitmap of stale rows; parts that are not in the manifest any more are dropped.
+Status set_stale(const JobContext& job, format::StaleRows stale, ManifestEdit& edit);
+
+// Replaces the centroids.
+Status set_centroids(const JobContext& job, const format::Centroids& centroids, ManifestEdit& edit);
+
+// Recounts live and stale rows from the parts and the bitmap.
+void count_rows(const format::StaleRows& stale, format::Manifest& manifest);
+
+}  // namespace varve::engine

@@ -1,0 +1,160 @@
+#include "engine/reader.h"
+
+#include <algorithm>
+
+#include "engine/put_once.h"
+
+namespace varve::engine {
+namespace {
+
+// HEAD moves a few times a second at most; a reader that loses so often meets a defect.
+constexpr unsigned kRefreshAttempts = 50;
+
+// The tail that belongs to `fold`, with what `old` already knows beyond it.
+std::shared_ptr<Tail> tail_from(const Tail* old, format::LogPosition fold) {
+  auto tail = std::make_shared<Tail>(fold);
+  if (old == nullptr || old->begin() > fold || old->next() < fold) return tail;
+  for (auto& batch : old->batches_from(fold)) {
+    while (tail->next().epoch < batch->position.epoch) tail->enter_next_epoch();
+    tail->append(std::move(batch));
+  }
+  return tail;
+}
+
+}  // namespace
+
+Result<std::optional<format::LogEntry>> read_log(const Env& env, const Names& names,
+                                                 const format::Uuid& index,
+                                                 format::LogPosition position, std::uint32_t dim) {
+  const std::string key = names.log(position);
+  for (bool again = false;; again = true) {
+    VARVE_TRY(auto object, env.store->get(key, env.deadline()));
+    if (!object) return std::nullopt;
+    auto entry = format::decode_log(object->bytes, position, dim, index, key);
+    if (entry) return std::optional(std::move(*entry));
+    // The transfer may have damaged it: look once more before believing it.
+    if (again) return tl::unexpected(entry.error());
+  }
+}
+
+Reader::Reader(const Env& env, Names names, const format::Uuid& index)
+    : env_(env), names_(std::move(names)), index_(index) {}
+
+Result<View> Reader::refresh() {
+  base::Turn::Held held(turn_);
+  for (unsigned attempt = 0; attempt < kRefreshAttempts; ++attempt) {
+    auto view = try_refresh();
+    if (!view) {
+      // An object that is gone was collected after a newer version replaced it.
+      if (view.error().kind != ErrorKind::not_found) return tl::unexpected(view.error());
+      VARVE_TRY(const StoredHead stored, read_head(env_, names_, index_));
+      if (stored.head.state == format::IndexState::deleted) return tl::unexpected(view.error());
+      if (attempt + 1 == kRefreshAttempts) return tl::unexpected(view.error());
+    } else if (*view) {
+      return std::move(**view);
+    }
+    if (attempt > 2) back_off(env_, attempt / 8);
+  }
+  return fail(ErrorKind::unavailable, "the index changes faster than it can be read");
+}
+
+Result<std::optional<View>> Reader::try_refresh() {
+  VARVE_TRY(const StoredHead stored, read_head(env_, names_, index_));
+  const format::Head& head = stored.head;
+  if (head.state == format::IndexState::deleted) {
+    return fail(ErrorKind::not_found, "the index was dropped");
+  }
+  VARVE_TRY(auto generation, generation_of(head));
+  View view;
+  std::shared_ptr<Tail> tail;
+  bool owned = false;
+  {
+    std::lock_guard lock(mutex_);
+    // What this process committed meanwhile is newer than what was just read.
+    if (head.version < head_version_) return std::nullopt;
+    adopt_locked(generation, head);
+    owned = owned_epoch_ == head.epoch;
+    tail = tail_;
+    view = View{generation, tail, tail->count(), head.version, head.epoch};
+  }
+  if (owned) return view;
+  VARVE_CHECK(read_to_the_end(*tail, generation->manifest().dim));
+  // An empty slot ends the log only if HEAD is unchanged after it was seen: a fold and a collection
+  // may have passed in between (tests/model, fault TRUST_404).
+  VARVE_TRY(const StoredHead after, read_head(env_, names_, index_));
+  if (after.head.version != head.version) return std::nullopt;
+  view.tail_count = tail->count();
+  return view;
+}
+
+Result<std::shared_ptr<const Generation>> Reader::generation_of(const format::Head& head) {
+  std::shared_ptr<const Generation> known;
+  {
+    std::lock_guard lock(mutex_);
+    known = generation_;
+  }
+  if (known != nullptr && known->manifest_name() == head.manifest_name) return known;
+  VARVE_TRY(auto loaded, Generation::load(env_, index_, head, known.get()));
+  return std::shared_ptr<const Generation>(std::move(loaded));
+}
+
+Status Reader::read_to_the_end(Tail& tail, std::uint32_t dim) {
+  while (true) {
+    VARVE_TRY(auto entry, read_log(env_, names_, index_, tail.next(), dim));
+    if (!entry) return {};
+    if (std::holds_alternative<format::Seal>(*entry)) {
+      tail.enter_next_epoch();
+    } else {
+      tail.append(
+          std::make_shared<const format::LogBatch>(std::get<format::LogBatch>(std::move(*entry))));
+    }
+  }
+}
+
+Result<View> Reader::current() {
+  {
+    std::lock_guard lock(mutex_);
+    if (generation_ != nullptr) {
+      return View{generation_, tail_, tail_->count(), head_version_, owned_epoch_.value_or(0)};
+    }
+  }
+  return refresh();
+}
+
+std::size_t Reader::tail_ops() const {
+  std::lock_guard lock(mutex_);
+  return tail_ == nullptr ? 0 : tail_->count();
+}
+
+void Reader::own(std::shared_ptr<const Generation> generation, std::shared_ptr<Tail> tail,
+                 const format::Head& head) {
+  std::lock_guard lock(mutex_);
+  generation_ = std::move(generation);
+  tail_ = std::move(tail);
+  head_version_ = head.version;
+  owned_epoch_ = head.epoch;
+}
+
+void Reader::disown() {
+  std::lock_guard lock(mutex_);
+  owned_epoch_.reset();
+}
+
+void Reader::append(std::shared_ptr<const format::LogBatch> batch) {
+  std::lock_guard lock(mutex_);
+  // A reader of this process that saw a newer epoch may have read the slot back already.
+  if (tail_->next() == batch->position) tail_->append(std::move(batch));
+}
+
+void Reader::adopt(std::shared_ptr<const Generation> generation, const format::Head& head) {
+  std::lock_guard lock(mutex_);
+  if (head.version >= head_version_) adopt_locked(std::move(generation), head);
+}
+
+void Reader::adopt_locked(std::shared_ptr<const Generation> generation, const format::Head& head) {
+  generation_ = std::move(generation);
+  head_version_ = head.version;
+  if (tail_ == nullptr || tail_->begin() != head.fold) tail_ = tail_from(tail_.get(), head.fold);
+}
+
+}  // namespace varve::engine

@@ -1,0 +1,20 @@
+// Rewrites the clusters that need it and leaves the others alone: splits large ones, dissolves
+// small ones into their neighbours, joins parts, drops stale rows.
+#pragma once
+
+#include "base/result.h"
+#include "engine/core.h"
+#include "engine/jobs.h"
+#include "engine/view.h"
+#include "varve/database.h"
+
+namespace varve::engine {
+
+// True if any cluster has stale rows or several parts, or is out of bounds.
+bool rewrite_is_due(const Generation& generation);
+
+// Placement changes, the map key -> LSN does not. Fills the counts of `report`.
+Result<JobCommit> prepare_rewrite(Core& core, const JobContext& job, const View& view,
+                                  CompactReport& report);
+
+}  // namespace varve::engine

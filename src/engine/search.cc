@@ -1,0 +1,335 @@
+#include "engine/search.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "ann/probe.h"
+#include "engine/core.h"
+#include "engine/section_reader.h"
+#include "engine/validate.h"
+#include "kernels/distance.h"
+#include "kernels/top_k.h"
+
+namespace varve::engine {
+namespace {
+
+// A row of the clusters as one number: parts are counted in the generation.
+std::uint64_t row_id(std::uint32_t part, std::uint32_t row) {
+  return std::uint64_t{part} << 32 | row;
+}
+RowLocation location_of(std::uint64_t id) {
+  return {static_cast<std::uint32_t>(id >> 32), static_cast<std::uint32_t>(id)};
+}
+
+// Candidates beyond k that are put into exact order, so that rounding of float32 at the edge of the
+// answer does not decide.
+constexpr std::size_t kSpareCandidates = 8;
+
+struct Candidate {
+  double distance = 0;
+  std::string_view key;
+  std::string_view metadata;
+  RowLocation location;
+  bool in_tail = false;
+};
+
+// Time since the last lap, in microseconds.
+class Laps {
+ public:
+  explicit Laps(const base::Clock& clock) : clock_(clock), last_(clock.now()), first_(last_) {}
+  double lap() {
+    const auto now = clock_.now();
+    const double us = std::chrono::duration<double, std::micro>(now - last_).count();
+    last_ = now;
+    return us;
+  }
+  double total() const {
+    return std::chrono::duration<double, std::micro>(clock_.now() - first_).count();
+  }
+
+ private:
+  const base::Clock& clock_;
+  base::TimePoint last_, first_;
+};
+
+// Reused from query to query of a thread, so that a resident query allocates next to nothing.
+struct Scratch {
+  std::vector<float> query;  // of unit length under cosine
+  std::vector<float> distances;
+  std::vector<ann::CentroidSet::Ranked> ranked;
+  std::vector<std::uint32_t> parts;
+};
+thread_local Scratch scratch;
+
+class Search {
+ public:
+  Search(const Env& env, const View& view, std::span<const float> query,
+         const QueryOptions& options)
+      : env_(env),
+        view_(view),
+        generation_(*view.generation),
+        metric_(generation_.manifest().metric),
+        query_(query),
+        query_norm_(std::sqrt(kernels::squared_norm_exact(query.data(), dim()))),
+        options_(options) {}
+
+  Result<QueryResult> run() {
+    Laps laps(*env_.clock);
+    const ReadCost before = read_cost();
+    prepare_query();
+    choose_parts();
+    cost_.rank_us = laps.lap();
+    VARVE_CHECK(generation_.load_rows(env_, scratch.parts));
+    std::vector<Candidate> best = scan_tail();
+    std::size_t wanted = options_.k;
+    // Rows that a newer log entry replaced are dropped after the scan; if that leaves too few, more
+    // are taken. Ends: `wanted` doubles up to the number of rows.
+    while (true) {
+      VARVE_TRY(const bool enough, scan_clusters(wanted, best));
+      if (enough) break;
+      wanted *= 2;
+    }
+    cost_.scan_us = laps.lap();
+    VARVE_TRY(QueryResult result, finish(best));
+    result.performance = cost_;
+    result.performance.finish_us = laps.lap();
+    result.performance.total_us = laps.total();
+    result.performance.store_requests = read_cost().requests - before.requests;
+    result.performance.store_bytes = read_cost().bytes - before.bytes;
+    return result;
+  }
+
+ private:
+  std::uint32_t dim() const { return generation_.manifest().dim; }
+
+  void prepare_query() {
+    scratch.query.assign(query_.begin(), query_.end());
+    if (metric_ == Metric::cosine) normalise(scratch.query.data(), dim());
+  }
+
+  // Fills scratch.parts with what is to be scanned.
+  void choose_parts() {
+    const std::size_t clusters = generation_.cluster_ids().size();
+    std::size_t visited = clusters;
+    scratch.parts.clear();
+    if (!options_.exact && clusters > 0) {
+      ann::ProbePlan plan;
+      if (options_.nprobe) {
+        plan.nprobe = plan.nprobe_min =
+            std::min<std::uint32_t>(*options_.nprobe, static_cast<std::uint32_t>(clusters));
+        plan.ratio = std::numeric_limits<float>::infinity();
+      } else {
+        plan = ann::choose_probes(generation_.manifest().probe_table, options_.recall, options_.k,
+                                  static_cast<std::uint32_t>(clusters));
+      }
+      if (plan.nprobe < clusters) {
+        generation_.centroids().rank(scratch.query.data(), plan.nprobe, scratch.ranked);
+        visited = ann::probes_of(plan, scratch.ranked);
+        for (std::size_t i = 0; i < visited; ++i) add_parts(scratch.ranked[i].index);
+        // Fewer rows than asked for: go on until there are enough.
+        if (rows_chosen() < options_.k) visited = clusters;
+      }
+    }
+    if (visited == clusters) {
+      scratch.parts.clear();
+      for (std::size_t i = 0; i < clusters; ++i) add_parts(i);
+    }
+    every_row_ = visited == clusters;
+    cost_.nprobe = visited;
+    cost_.certainty = every_row_ ? Certainty::exact : Certainty::approximate;
+  }
+
+  void add_parts(std::size_t centroid) {
+    for (const std::uint32_t part : generation_.parts_of(centroid)) {
+      if (generation_.parts()[part].live_rows() > 0) scratch.parts.push_back(part);
+    }
+  }
+
+  std::size_t rows_chosen() const {
+    std::size_t rows = 0;
+    for (const std::uint32_t part : scratch.parts) rows += generation_.parts()[part].live_rows();
+    return rows;
+  }
+
+  // Distances of all rows of one part into `out`.
+  void score(const PartView& part, float* out) const {
+    const PartRows& rows = *part.slot->rows.get();
+    if (metric_ == Metric::euclidean) {
+      kernels::squared_l2(scratch.query.data(), rows.rows, out);
+      return;
+    }
+    kernels::inner_product(scratch.query.data(), rows.rows, out);
+    for (std::size_t i = 0; i < rows.rows.count; ++i)
+      out[i] = 1.0F - out[i] * rows.inverse_norms[i];
+  }
+
+  // Upper bound of the float32 distance that a row nearer than `threshold` can show.
+  float with_margin(float threshold) const {
+    const float error = kernels::distance_error(dim());
+    if (metric_ == Metric::euclidean) return threshold * (1.0F + 4.0F * error);
+    // The product of unit vectors is at most 1, normalising included.
+    return threshold + 8.0F * error + 1e-6F;
+  }
+
+  // Adds candidates from the clusters to `best`, which holds those of the tail. False: rows that
+  // the tail replaced took so many places that `wanted` must grow.
+  Result<bool> scan_clusters(std::size_t wanted, std::vector<Candidate>& best) {
+    std::erase_if(best, [](const Candidate& candidate) { return !candidate.in_tail; });
+    const std::size_t rows = score_parts();
+    const std::size_t capacity = std::min(rows, wanted + kSpareCandidates);
+    if (capacity == 0) return true;
+    const auto ids = every_row_ ? all_within_margin(capacity) : nearest(capacity);
+    std::size_t dropped = 0;
+    VARVE_CHECK(add_candidates(ids, best, dropped));
+    const bool more_exist = ids.size() >= capacity && capacity < live_chosen_;
+    return ids.size() - dropped >= std::min<std::size_t>(options_.k, live_chosen_) || !more_exist;
+  }
+
+  // Scores every part once; later rounds reuse the distances.
+  std::size_t score_parts() {
+    if (scored_) return live_chosen_;
+    std::size_t rows = 0;
+    for (const std::uint32_t part : scratch.parts) rows += generation_.parts()[part].slot->ref.rows;
+    scratch.distances.resize(rows);
+    float* out = scratch.distances.data();
+    for (const std::uint32_t part : scratch.parts) {
+      score(generation_.parts()[part], out);
+      out += generation_.parts()[part].slot->ref.rows;
+    }
+    cost_.rows_scanned = rows;
+    live_chosen_ = rows_chosen();
+    scored_ = true;
+    return live_chosen_;
+  }
+
+  std::vector<std::uint64_t> nearest(std::size_t capacity) const {
+    kernels::TopK top(capacity);
+    const float* distances = scratch.distances.data();
+    for (const std::uint32_t number : scratch.parts) {
+      const PartView& part = generation_.parts()[number];
+      top.add_block(distances, part.slot->ref.rows, row_id(number, 0), part.stale_words());
+      distances += part.slot->ref.rows;
+    }
+    std::vector<std::uint64_t> ids;
+    for (const auto& scored : top.take()) ids.push_back(scored.id);
+    return ids;
+  }
+
+  // Every row that can be among the `capacity` nearest in exact arithmetic.
+  std::vector<std::uint64_t> all_within_margin(std::size_t capacity) const {
+    kernels::TopK top(capacity);
+    const float* distances = scratch.distances.data();
+    for (const std::uint32_t number : scratch.parts) {
+      const PartView& part = generation_.parts()[number];
+      top.add_block(distances, part.slot->ref.rows, row_id(number, 0), part.stale_words());
+      distances += part.slot->ref.rows;
+    }
+    const float limit = with_margin(top.take().back().distance);
+    std::vector<std::uint64_t> ids;
+    distances = scratch.distances.data();
+    for (const std::uint32_t number : scratch.parts) {
+      const PartView& part = generation_.parts()[number];
+      for (std::uint32_t row = 0; row < part.slot->ref.rows; ++row) {
+        if (distances[row] <= limit && !part.is_stale(row)) ids.push_back(row_id(number, row));
+      }
+      distances += part.slot->ref.rows;
+    }
+    return ids;
+  }
+
+  double exact_distance(const kernels::Rows& rows, std::size_t row) const {
+    if (metric_ == Metric::euclidean) return kernels::squared_l2_exact(query_.data(), rows, row);
+    const double norm = std::sqrt(kernels::squared_norm_exact(rows, row));
+    return 1.0 - kernels::inner_product_exact(query_.data(), rows, row) / (query_norm_ * norm);
+  }
+
+  Status add_candidates(std::span<const std::uint64_t> ids, std::vector<Candidate>& best,
+                        std::size_t& dropped) {
+    std::vector<std::uint32_t> parts;
+    for (const std::uint64_t id : ids) parts.push_back(location_of(id).part);
+    std::sort(parts.begin(), parts.end());
+    parts.erase(std::unique(parts.begin(), parts.end()), parts.end());
+    VARVE_CHECK(generation_.load_ids(env_, parts));
+    for (const std::uint64_t id : ids) {
+      const RowLocation location = location_of(id);
+      const std::string_view key = generation_.key_of(location);
+      // The log behind the fold pointer is newer than every row in clusters.
+      if (view_.tail_count > 0 && view_.tail->newest(key, view_.tail_count)) {
+        ++dropped;
+        continue;
+      }
+      const PartRows& rows = *generation_.parts()[location.part].slot->rows.get();
+      best.push_back({exact_distance(rows.rows, location.row), key, {}, location, false});
+    }
+    return {};
+  }
+
+  std::vector<Candidate> scan_tail() {
+    std::vector<Candidate> found;
+    if (view_.tail_count == 0) return found;
+    view_.tail->for_each_newest(view_.tail_count, [&](const Tail::Op& op) {
+      if (op.op.kind != format::OpKind::upsert) return;
+      const auto row = kernels::rows_of(op.op.vector.data(), 1, dim());
+      found.push_back({exact_distance(row, 0), op.op.key, op.op.metadata, {}, true});
+    });
+    cost_.tail_rows = found.size();
+    return found;
+  }
+
+  Result<QueryResult> finish(std::vector<Candidate>& best) {
+    const std::size_t count = std::min<std::size_t>(options_.k, best.size());
+    std::partial_sort(best.begin(), best.begin() + static_cast<std::ptrdiff_t>(count), best.end(),
+                      [](const Candidate& a, const Candidate& b) {
+                        return a.distance != b.distance ? a.distance < b.distance : a.key < b.key;
+                      });
+    best.resize(count);
+    if (options_.include_metadata) VARVE_CHECK(attach_metadata(best));
+    QueryResult result;
+    for (const Candidate& candidate : best) {
+      result.hits.push_back(
+          {std::string(candidate.key), candidate.distance, std::string(candidate.metadata)});
+    }
+    return result;
+  }
+
+  Status attach_metadata(std::vector<Candidate>& best) const {
+    std::vector<std::uint32_t> parts;
+    for (const Candidate& candidate : best) {
+      if (!candidate.in_tail) parts.push_back(candidate.location.part);
+    }
+    std::sort(parts.begin(), parts.end());
+    parts.erase(std::unique(parts.begin(), parts.end()), parts.end());
+    VARVE_CHECK(generation_.load_metadata(env_, parts));
+    for (Candidate& candidate : best) {
+      if (candidate.in_tail) continue;
+      const auto* metadata = generation_.parts()[candidate.location.part].slot->metadata.get();
+      if (metadata != nullptr) candidate.metadata = metadata->at(candidate.location.row);
+    }
+    return {};
+  }
+
+  const Env& env_;
+  const View& view_;
+  const Generation& generation_;
+  const Metric metric_;
+  const std::span<const float> query_;
+  const double query_norm_;
+  const QueryOptions& options_;
+  Performance cost_;
+  bool every_row_ = false;
+  bool scored_ = false;
+  std::size_t live_chosen_ = 0;
+};
+
+}  // namespace
+
+Result<QueryResult> search(const Env& env, const View& view, std::span<const float> query,
+                           const QueryOptions& options) {
+  const format::Manifest& manifest = view.generation->manifest();
+  VARVE_CHECK(validate_query(query, options, {manifest.dim, manifest.metric}));
+  return Search(env, view, query, options).run();
+}
+
+}  // namespace varve::engine

@@ -1,0 +1,160 @@
+#include "engine/validate.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+namespace varve {
+namespace {
+
+bool is_name_character(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '-';
+}
+bool is_alphanumeric(char c) { return is_name_character(c) && c != '.' && c != '-'; }
+
+// For messages: what cannot be printed, or is too long, is not printed.
+std::string shown(std::string_view text) {
+  constexpr std::size_t kShownMax = 80;
+  std::string result;
+  for (const char c : text.substr(0, kShownMax)) {
+    result += static_cast<unsigned char>(c) < 0x20 || c == 0x7F ? '?' : c;
+  }
+  return text.size() > kShownMax ? result + "..." : result;
+}
+
+Status validate_part(std::string_view name, std::string_view what) {
+  constexpr std::size_t kNameMin = 3, kNameMax = 63;
+  const bool good = name.size() >= kNameMin && name.size() <= kNameMax &&
+                    std::all_of(name.begin(), name.end(), is_name_character) &&
+                    is_alphanumeric(name.front()) && is_alphanumeric(name.back());
+  if (good) return {};
+  return fail(ErrorKind::invalid, fmt::format("{} name '{}' is not valid", what, shown(name)),
+              "3 to 63 of a-z, 0-9, '.', '-', beginning and ending with a letter or digit");
+}
+
+// RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF.
+bool is_utf8(std::string_view text) {
+  for (std::size_t i = 0; i < text.size();) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    const std::size_t length = byte < 0x80 ? 1 : byte < 0xE0 ? 2 : byte < 0xF0 ? 3 : 4;
+    if ((byte >= 0x80 && byte < 0xC2) || byte > 0xF4 || text.size() - i < length) return false;
+    std::uint32_t point = length == 1 ? byte : byte & (0x7FU >> length);
+    for (std::size_t j = 1; j < length; ++j) {
+      const auto next = static_cast<unsigned char>(text[i + j]);
+      if ((next & 0xC0U) != 0x80U) return false;
+      point = point << 6 | (next & 0x3FU);
+    }
+    if (length == 3 && (point < 0x800 || (point >= 0xD800 && point <= 0xDFFF))) return false;
+    if (length == 4 && (point < 0x10000 || point > 0x10FFFF)) return false;
+    i += length;
+  }
+  return true;
+}
+
+}  // namespace
+
+Status validate_name(const IndexName& name) {
+  if (auto bucket = validate_part(name.bucket, "bucket"); !bucket) return bucket;
+  return validate_part(name.index, "index");
+}
+
+Result<IndexName> parse_index_name(const std::string& text) {
+  const auto slash = text.find('/');
+  if (slash == std::string::npos) {
+    return fail(ErrorKind::invalid, fmt::format("'{}' is not BUCKET/INDEX", shown(text)));
+  }
+  IndexName name{text.substr(0, slash), text.substr(slash + 1)};
+  if (auto valid = validate_name(name); !valid) return tl::unexpected(valid.error());
+  return name;
+}
+
+namespace engine {
+
+Status validate_config(const IndexConfig& config) {
+  if (config.dim < 1 || config.dim > kDimMax) {
+    return fail(ErrorKind::invalid,
+                fmt::format("dimension {} is not in 1 to {}", config.dim, kDimMax));
+  }
+  if (config.metric != Metric::euclidean && config.metric != Metric::cosine) {
+    return fail(ErrorKind::invalid, "metric is neither euclidean nor cosine");
+  }
+  return {};
+}
+
+Status validate_key(std::string_view key) {
+  if (key.empty()) return fail(ErrorKind::invalid, "key is empty");
+  if (key.size() > kKeyBytesMax) {
+    return fail(ErrorKind::invalid, fmt::format("key '{}' has {} bytes, at most {} are allowed",
+                                                shown(key), key.size(), kKeyBytesMax));
+  }
+  if (key.find('\0') != std::string_view::npos) {
+    return fail(ErrorKind::invalid, fmt::format("key '{}' contains a NUL byte", shown(key)));
+  }
+  if (!is_utf8(key)) {
+    return fail(ErrorKind::invalid, fmt::format("key '{}' is not UTF-8", shown(key)));
+  }
+  return {};
+}
+
+Status validate_vector(std::span<const float> vector, const IndexConfig& config) {
+  if (vector.size() != config.dim) {
+    return fail(ErrorKind::invalid, fmt::format("vector must have length {}, but has length {}",
+                                                config.dim, vector.size()));
+  }
+  bool zero = true;
+  for (std::size_t i = 0; i < vector.size(); ++i) {
+    if (!std::isfinite(vector[i])) {
+      return fail(ErrorKind::invalid, fmt::format("vector[{}] is {}", i, vector[i]));
+    }
+    zero = zero && vector[i] == 0.0F;
+  }
+  if (zero && config.metric == Metric::cosine) {
+    return fail(ErrorKind::invalid, "vector is all zero, which has no direction for cosine");
+  }
+  return {};
+}
+
+Status validate_metadata(std::string_view metadata) {
+  if (metadata.empty()) return {};
+  if (metadata.size() > kMetadataBytesMax) {
+    return fail(ErrorKind::invalid, fmt::format("metadata has {} bytes, at most {} are allowed",
+                                                metadata.size(), kMetadataBytesMax));
+  }
+  const auto first = metadata.find_first_not_of(" \t\r\n");
+  if (first == std::string_view::npos || metadata[first] != '{' ||
+      !nlohmann::json::accept(metadata)) {
+    return fail(ErrorKind::invalid, "metadata is not a JSON object");
+  }
+  return {};
+}
+
+Status validate_record(const VectorRecord& record, const IndexConfig& config) {
+  VARVE_CHECK(validate_key(record.key));
+  auto vector = validate_vector(record.vector, config);
+  auto metadata = vector ? validate_metadata(record.metadata) : vector;
+  if (!metadata) {
+    return tl::unexpected(
+        metadata.error().with_context(fmt::format("record '{}'", shown(record.key))));
+  }
+  return {};
+}
+
+Status validate_query(std::span<const float> query, const QueryOptions& options,
+                      const IndexConfig& config) {
+  if (options.k < 1 || options.k > kTopKMax) {
+    return fail(ErrorKind::invalid, fmt::format("k {} is not in 1 to {}", options.k, kTopKMax));
+  }
+  if (!(options.recall > 0.0 && options.recall <= 1.0)) {
+    return fail(ErrorKind::invalid,
+                fmt::format("recall {} is not above 0 and at most 1", options.recall));
+  }
+  if (options.nprobe && *options.nprobe == 0) return fail(ErrorKind::invalid, "nprobe is 0");
+  auto valid = validate_vector(query, config);
+  if (!valid) return tl::unexpected(valid.error().with_context("query"));
+  return {};
+}
+
+}  // namespace engine
+}  // namespace varve
