@@ -37,7 +37,10 @@ std::string hit_json(const Hit& hit) {
 
 std::string result_json(const QueryResult& result) {
   std::string hits;
-  for (const Hit& hit : result.hits) hits += (hits.empty() ? "" : ",") + hit_json(hit);
+  for (const Hit& hit : result.hits) {
+    if (!hits.empty()) hits += ',';
+    hits += hit_json(hit);
+  }
   return fmt::format(R"({{"hits":[{}],"performance":{}}})", hits,
                      json_text(performance_json(result.performance)));
 }

@@ -1,0 +1,14 @@
+// Spans of time as a user writes them.
+#pragma once
+
+#include <chrono>
+#include <string>
+
+#include "varve/result.h"
+
+namespace varve::cli {
+
+// "500ms", "30s", "2m", or a bare number of seconds; above zero and up to a day.
+Result<std::chrono::milliseconds> parse_duration(const std::string& text);
+
+}  // namespace varve::cli
