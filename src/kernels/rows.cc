@@ -280,6 +280,7 @@ RowType common_type(RowType a, RowType b) {
 }
 
 void narrow(std::span<const float> values, RowType type, std::byte* out) {
+  if (values.empty()) return;
   HWY_DYNAMIC_DISPATCH(narrow_to)(values.data(), values.size(), type, out);
 }
 
