@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <atomic>
 #include <functional>
+#include <latch>
 #include <limits>
 #include <map>
 #include <thread>
@@ -69,9 +70,11 @@ class Contract : public ::testing::TestWithParam<Case> {
   // Runs `attempt` in 32 threads and counts the successes; every other must be a conflict.
   int winners(const std::function<Result<Etag>(int)>& attempt) {
     std::atomic<int> won = 0, lost = 0;
+    std::latch start(32);
     std::vector<std::thread> threads;
     for (int i = 0; i < 32; ++i) {
       threads.emplace_back([&, i] {
+        start.arrive_and_wait();
         const auto result = attempt(i);
         if (result) ++won;
         if (!result && result.error().kind == ErrorKind::conflict) ++lost;
@@ -101,7 +104,7 @@ TEST_P(Contract, ASecondCreateIsAConflictAndWritesNothing) {
 }
 
 TEST_P(Contract, OneOf32RacingCreatesWins) {
-  for (int round = 0; round < 5; ++round) {
+  for (int round = 0; round < 20; ++round) {
     const std::string key = fmt::format("race/{}/x", round);
     std::atomic<int> winner = -1;
     EXPECT_EQ(winners([&](int i) {
@@ -116,7 +119,7 @@ TEST_P(Contract, OneOf32RacingCreatesWins) {
 
 TEST_P(Contract, OneOf32RacingReplacesOnOneEtagWins) {
   auto etag = *create(*store_, "head", "start");
-  for (int round = 0; round < 5; ++round) {
+  for (int round = 0; round < 20; ++round) {
     EXPECT_EQ(winners([&](int i) {
                 return replace(*store_, "head", fmt::format("{}.{}", round, i), etag);
               }),
@@ -368,7 +371,7 @@ TEST_P(Contract, WritersAndRemoversOfOneFolderDoNotDisturbEachOther) {
   std::atomic<int> failures = 0;
   for (int t = 0; t < 4; ++t) {
     threads.emplace_back([&, t] {
-      for (int i = 0; i < 50; ++i) {
+      for (int i = 0; i < 500; ++i) {
         const std::string key = fmt::format("x/y/z/{}-{}", t, i);
         if (!create(*store_, key, "x") || text_of(*store_, key) != "x") ++failures;
         if (!store_->remove(std::vector<std::string>{key}, kNever)) ++failures;
