@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <exception>
 
+#include "cli/arguments.h"
 #include "cli/duration.h"
 #include "cli/exit_code.h"
 #include "cli/output.h"
@@ -16,6 +17,8 @@ namespace varve::cli {
 namespace {
 
 constexpr const char* kStoreDefault = "./varve-data";
+// A usage error may quote all arguments.
+constexpr std::size_t kUsageCharacters = 300;
 
 // Flags as given, before they are checked.
 struct GlobalFlags {
@@ -99,14 +102,17 @@ int run(int argc, const char* const* argv) {
         add_recall_verb, add_text_verbs, add_bench_verbs, add_version_verb}) {
     add(verbs);
   }
+  remove_guards(app);
   // CLI11 and the standard library report by exceptions; none leaves this function.
   try {
-    app.parse(argc, argv);
+    app.parse(guarded_arguments(argc, argv));
     const Status applied = apply(flags, settings);
     return applied ? run_command(settings, command) : report_failure(settings, applied.error());
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);
-    print_error(output_wished(argc, argv), Error{ErrorKind::invalid, error.what(), "varve --help"});
+    print_error(
+        output_wished(argc, argv),
+        Error{ErrorKind::invalid, one_line(error.what(), kUsageCharacters), "varve --help"});
     return kExitUsage;
   } catch (const std::exception& error) {
     return report_failure(settings, Error{ErrorKind::internal, error.what(), {}});

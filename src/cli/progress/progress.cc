@@ -21,6 +21,8 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds kBarInterval{100};
 constexpr milliseconds kLineInterval{5000};
+// Short work does not need ten lines.
+constexpr milliseconds kLineIntervalMin{1000};
 constexpr std::uint64_t kLinePercent = 10;
 constexpr std::size_t kBarColumns = 20;
 constexpr std::string_view kHideCursor = "\x1b[?25l";
@@ -148,8 +150,10 @@ void ProgressPrinter::show(const Progress& progress) {
   if (progress.phase != phase_) begin_phase(progress, now);
   const auto percent = static_cast<std::uint64_t>(share_done(progress) * 100);
   const bool bar_style = style_ == ProgressStyle::bar;
-  const bool due = now - last_shown_ >= (bar_style ? kBarInterval : kLineInterval) ||
-                   (!bar_style && percent >= last_percent_ + kLinePercent);
+  const base::Duration since = now - last_shown_;
+  const bool due =
+      since >= (bar_style ? kBarInterval : kLineInterval) ||
+      (!bar_style && percent >= last_percent_ + kLinePercent && since >= kLineIntervalMin);
   if (!due) return;
   last_shown_ = now;
   last_percent_ = percent;

@@ -1,5 +1,5 @@
 // Progress on standard error: a bar with the time left on a terminal, else one plain line each
-// five seconds or ten per cent.
+// five seconds or ten per cent, though not more than one a second.
 //
 //   import demo/sift  train  ████████▌·······  53 %  5,300/10,000 vectors  8,211 vectors/s  ETA
 //   0:41

@@ -100,7 +100,7 @@ void add_read_verbs(const VerbTable& verbs) {
   CLI::App* get = verbs.app.add_subcommand("get", "Show vectors by key");
   auto keys = std::make_shared<GetArguments>();
   get->add_option("INDEX", keys->name, "bucket/index")->required();
-  get->add_option("KEY", keys->keys, "Keys")->required()->allow_extra_args(false)->expected(1, -1);
+  get->add_option("KEY", keys->keys, "Keys")->required()->expected(1, -1);
   get->callback([verbs, keys] {
     verbs.chosen = [&settings = verbs.settings, keys] { return get_rows(settings, *keys); };
   });

@@ -151,10 +151,7 @@ void add_ingest(const VerbTable& verbs) {
   text::IngestOptions& options = arguments->options;
   ingest->add_option("INDEX", arguments->name, "bucket/index; made if it does not exist")
       ->required();
-  ingest->add_option("PATH", arguments->paths, "Files and folders")
-      ->required()
-      ->allow_extra_args(false)
-      ->expected(1, -1);
+  ingest->add_option("PATH", arguments->paths, "Files and folders")->required()->expected(1, -1);
   ingest->add_option("--embedder", options.embedder, "hash:DIM (default hash:384)");
   ingest->add_option("--chunk", options.chunks.target_characters,
                      "Characters of a chunk (default 800)");
@@ -188,9 +185,7 @@ void add_text_verbs(const VerbTable& verbs) {
 
   CLI::App* demo = verbs.app.add_subcommand("demo", "Ingest a few texts and search them");
   auto paths = std::make_shared<std::vector<std::string>>();
-  demo->add_option("PATH", *paths, "Files and folders to take instead")
-      ->allow_extra_args(false)
-      ->expected(0, -1);
+  demo->add_option("PATH", *paths, "Files and folders to take instead")->expected(0, -1);
   demo->callback([verbs, paths] {
     verbs.chosen = [&settings = verbs.settings, paths] { return run_demo(settings, *paths); };
   });

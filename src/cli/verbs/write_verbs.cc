@@ -126,6 +126,9 @@ Status put_json_lines(Index& index, const std::string& path, Acknowledgements& a
   int wait_ms = -1;
   while (true) {
     VARVE_TRY(const Feed feed, lines.next(line, wait_ms, kLineBytesMax));
+    if (feed == Feed::end && lines.line_number() == 0 && path != "-") {
+      return fail(ErrorKind::invalid, fmt::format("file '{}' is empty", path));
+    }
     if (feed == Feed::end) return batch.flush();
     if (feed == Feed::pending) {
       VARVE_CHECK(batch.flush());
@@ -250,7 +253,6 @@ void add_write_verbs(const VerbTable& verbs) {
   auto keys = std::make_shared<DeleteArguments>();
   remove->add_option("INDEX", keys->name, "bucket/index")->required();
   remove->add_option("KEY", keys->keys, "Keys; those that do not exist are no error")
-      ->allow_extra_args(false)
       ->expected(0, -1);
   remove->add_option("--keys-file", keys->keys_file,
                      R"(One key, or one {"key":...}, a line; - for standard input)");
