@@ -174,6 +174,7 @@ class Build {
     for (std::size_t i = 0; i < truth.query_count(); ++i) {
       ann::HeldOut query;
       query.query.assign(truth.query(i).begin(), truth.query(i).end());
+      query.mixed = !truth.is_row(i);
       for (const std::uint64_t row : truth.take(i)) {
         if (clusters_[row] != kDropped) query.neighbor_clusters.push_back(clusters_[row]);
       }

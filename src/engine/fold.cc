@@ -154,7 +154,8 @@ Result<std::uint64_t> fold_held(Core& core) {
   VARVE_TRY(const std::uint64_t epoch, core.writer.ensure_owner());
   VARVE_TRY(const View view, core.reader.refresh());
   if (view.epoch != epoch) return fail(ErrorKind::conflict, "another writer took over");
-  if (view.tail_count == 0) return 0;
+  // A marker has no operations, but the fold pointer has to pass it too.
+  if (view.tail->end_of(view.tail_count) == view.tail->begin()) return 0;
   VARVE_TRY(const format::Job job,
             register_job(core.env, core.names, core.index, format::JobKind::fold, epoch));
   const JobContext context = core.job(job.id);

@@ -67,7 +67,12 @@ class Check {
   }
 
  private:
+  // Damage comes in thousands: of each kind the first ones say enough.
   void finding(std::string invariant, std::string object, std::string message) {
+    constexpr std::size_t kFindingsMax = 20;
+    const std::size_t count = ++findings_[invariant + object];
+    if (count > kFindingsMax) return;
+    if (count == kFindingsMax) message = "more findings of this kind are left out";
     report_.findings.push_back({std::move(invariant), std::move(object), std::move(message)});
   }
 
@@ -332,6 +337,7 @@ class Check {
   std::vector<format::KeyLocation> locations_;
   std::vector<Row> rows_;
   StateHash hash_;
+  std::map<std::string, std::size_t> findings_;
   FsckReport report_;
 };
 

@@ -64,6 +64,9 @@ Result<format::Head> prepare(const JobContext& job, const JobCommit& commit,
   next.manifest_name = job.names.manifest(base.version + 1, nonce);
   const base::Bytes manifest =
       format::encode_manifest(commit.manifest, job.index, next.manifest_name, nonce);
+  // A manifest that cannot be read back must never become current.
+  auto readable = format::decode_manifest(manifest, job.index, next.manifest_name);
+  if (!readable) return fail(ErrorKind::internal, readable.error().message);
   VARVE_CHECK(write_blob(job, manifest, next.manifest_name, nonce));
   next.manifest_bytes = manifest.size();
   next.manifest_sha256 = base::sha256(manifest);

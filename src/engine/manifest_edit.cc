@@ -98,6 +98,7 @@ void count_rows(const format::StaleRows& stale, format::Manifest& manifest) {
   for (const auto& group : manifest.groups) {
     for (const auto& part : group.parts) {
       rows += part.rows;
+      manifest.next_part = std::max(manifest.next_part, part.id + 1);
       const auto entry = stale.find(part.id);
       if (entry != stale.end()) dead += entry->second.cardinality();
     }

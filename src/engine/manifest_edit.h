@@ -32,7 +32,7 @@ Status set_stale(const JobContext& job, format::StaleRows stale, ManifestEdit& e
 // Replaces the centroids.
 Status set_centroids(const JobContext& job, const format::Centroids& centroids, ManifestEdit& edit);
 
-// Recounts live and stale rows from the parts and the bitmap.
+// Recounts live and stale rows from the parts and the bitmap, and moves next_part past all of them.
 void count_rows(const format::StaleRows& stale, format::Manifest& manifest);
 
 }  // namespace varve::engine
