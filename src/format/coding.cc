@@ -77,6 +77,10 @@ base::ByteSpan Reader::bytes(std::size_t n, std::string_view field) {
 }
 
 std::uint64_t Reader::varint(std::string_view field) {
+  // Most are one byte.
+  if (ok() && remaining() > 0 && std::to_integer<unsigned>(bytes_[position_]) < 0x80) {
+    return std::to_integer<std::uint64_t>(bytes_[position_++]);
+  }
   std::uint64_t value = 0;
   for (unsigned shift = 0; shift < 64; shift += 7) {
     const std::uint8_t byte = u8(field);

@@ -43,30 +43,34 @@ void write_op(Writer& writer, const LogOp& op, std::uint32_t dim) {
 
 // `body` stands on a 4-byte boundary, and so does the reader.
 LogOp read_op(Reader& reader, base::ByteSpan body, std::uint32_t dim, std::size_t number) {
-  const std::string field = fmt::format("operation {}", number);
+  constexpr std::string_view kField = "operation";
+  // Names are made for errors only.
+  const auto refuse = [&](std::string_view what) {
+    reader.fail(fmt::format("operation {}", number), what);
+  };
   LogOp op;
-  const std::uint32_t crc = reader.u32(field);
+  const std::uint32_t crc = reader.u32(kField);
   const std::size_t begin = reader.position();
-  op.kind = static_cast<OpKind>(reader.choice(1, 2, field));
-  reader.zeros(1, field);
-  const std::uint16_t key_bytes = reader.u16(field);
-  const std::uint32_t metadata_bytes = reader.u32(field);
+  op.kind = static_cast<OpKind>(reader.choice(1, 2, kField));
+  reader.zeros(1, kField);
+  const std::uint16_t key_bytes = reader.u16(kField);
+  const std::uint32_t metadata_bytes = reader.u32(kField);
   if (op.kind == OpKind::upsert) {
-    const base::ByteSpan raw = reader.bytes(dim * sizeof(float), field);
+    const base::ByteSpan raw = reader.bytes(dim * sizeof(float), kField);
     op.vector = {reinterpret_cast<const float*>(raw.data()), raw.size() / sizeof(float)};
   }
-  op.key = base::as_text(reader.bytes(key_bytes, field));
-  if (metadata_bytes > kMetadataBytesMax) reader.fail(field, "metadata is too long");
-  op.metadata = base::as_text(reader.bytes(metadata_bytes, field));
-  reader.zeros(align_up(reader.position(), kAlign) - reader.position(), field);
+  op.key = base::as_text(reader.bytes(key_bytes, kField));
+  if (metadata_bytes > kMetadataBytesMax) refuse("metadata is too long");
+  op.metadata = base::as_text(reader.bytes(metadata_bytes, kField));
+  reader.zeros(align_up(reader.position(), kAlign) - reader.position(), kField);
   if (!reader.ok()) return op;
 
   if (codec::crc32c(body.subspan(begin, reader.position() - begin)) != crc) {
-    reader.fail(field, "checksum mismatch");
+    refuse("checksum mismatch");
   }
-  if (op.kind == OpKind::remove && metadata_bytes > 0) reader.fail(field, "removes with metadata");
-  if (!is_key(op.key)) reader.fail(field, "key is not 1 to 1024 bytes of UTF-8 without NUL");
-  if (!all_finite(op.vector)) reader.fail(field, "vector has a value that is not finite");
+  if (op.kind == OpKind::remove && metadata_bytes > 0) refuse("removes with metadata");
+  if (!is_key(op.key)) refuse("key is not 1 to 1024 bytes of UTF-8 without NUL");
+  if (!all_finite(op.vector)) refuse("vector has a value that is not finite");
   return op;
 }
 

@@ -11,33 +11,39 @@ constexpr unsigned kAllowed = kRequired | bit(Section::metadata);
 
 SectionRef read_section(Reader& reader, Section section, const PartRef& part,
                         std::uint64_t group_bytes) {
-  const std::string field = section_name(section, part.id);
+  constexpr std::string_view kField = "section of a part";
   SectionRef ref;
-  ref.offset = reader.u64(field);
-  ref.stored_bytes = reader.u32(field);
-  ref.raw_bytes = reader.u32(field);
-  ref.crc32c = reader.u32(field);
-  ref.encoding = static_cast<SectionEncoding>(reader.choice(0, 1, field));
-  reader.zeros(3, field);
-  if (ref.stored_bytes == 0) reader.fail(field, "is listed but empty");
+  ref.offset = reader.u64(kField);
+  ref.stored_bytes = reader.u32(kField);
+  ref.raw_bytes = reader.u32(kField);
+  ref.crc32c = reader.u32(kField);
+  ref.encoding = static_cast<SectionEncoding>(reader.choice(0, 1, kField));
+  reader.zeros(3, kField);
+  // Names are made for errors only: a manifest has tens of thousands of sections.
+  const auto refuse = [&](std::string_view what) {
+    reader.fail(section_name(section, part.id), what);
+  };
+  if (ref.stored_bytes == 0) refuse("is listed but empty");
   if (ref.offset > group_bytes || ref.stored_bytes > group_bytes - ref.offset) {
-    reader.fail(field, "reaches beyond its group");
+    refuse("reaches beyond its group");
   }
-  if (const auto fault = section_fault(ref); !fault.empty()) reader.fail(field, fault);
+  if (const auto fault = section_fault(ref); !fault.empty()) refuse(fault);
   return ref;
 }
 
 void check_rows(Reader& reader, const PartRef& part, std::uint32_t dim) {
-  const std::string field = fmt::format("part {}", part.id);
+  const auto refuse = [&](std::string_view what) {
+    reader.fail(fmt::format("part {}", part.id), what);
+  };
   const std::size_t element = kernels::element_bytes(part.row_type);
-  if (part.rows == 0) reader.fail(field, "has no rows");
+  if (part.rows == 0) refuse("has no rows");
   if (part.row_stride < dim * element || part.row_stride % element != 0) {
-    reader.fail(field, fmt::format("row stride {} does not fit the dimension", part.row_stride));
+    refuse("row stride does not fit the dimension");
   }
   const SectionRef& rows = part.section(Section::rows);
-  if (rows.encoding != SectionEncoding::raw) reader.fail(field, "rows are compressed");
+  if (rows.encoding != SectionEncoding::raw) refuse("rows are compressed");
   if (rows.raw_bytes != std::uint64_t{part.rows} * part.row_stride) {
-    reader.fail(field, "size of the rows is not their number times their stride");
+    refuse("size of the rows is not their number times their stride");
   }
 }
 

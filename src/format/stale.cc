@@ -151,8 +151,7 @@ Result<StaleRows> decode_stale(const base::Bytes& object, const Uuid& index,
     const base::ByteSpan stored = reader.bytes(bytes, "bitmap");
     if (!stale.empty() && part <= stale.rbegin()->first) reader.fail("part", "not in order");
     if (!reader.ok()) break;
-    VARVE_TRY(Roaring rows,
-              read_bitmap(stored, fmt::format("{}: part {}", context, part)));
+    VARVE_TRY(Roaring rows, read_bitmap(stored, fmt::format("{}: part {}", context, part)));
     stale.emplace_hint(stale.end(), part, std::move(rows));
   }
   VARVE_CHECK(reader.finish());
