@@ -33,6 +33,8 @@ void declare_global_flags(CLI::App& app, GlobalFlags& flags, Settings& settings)
                  "Folder, file:///folder or memory:// (default $VARVE_STORE, else ./varve-data)");
   app.add_option("-o,--output", flags.output, "table, json or jsonl");
   app.add_option("--timeout", flags.timeout, "Longest wait for the store (default 60s)");
+  app.add_option("--fold-ops", settings.fold_ops_min,
+                 "Fold the log when so many operations wait (default 20000; 0: only in compact)");
   app.add_flag("-q,--quiet", settings.quiet, "Only data and errors");
   app.add_flag("--no-progress", flags.no_progress, "No progress on standard error");
   app.add_flag("--yes", settings.yes, "Do not ask before removing");

@@ -9,6 +9,7 @@ Result<std::unique_ptr<Database>> open_database(const Settings& settings,
   DatabaseOptions options;
   options.timeout = settings.timeout;
   options.compute_threads = compute_threads;
+  options.fold_ops_min = settings.fold_ops_min;
   return Database::open(settings.store, options);
 }
 

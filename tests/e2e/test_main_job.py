@@ -86,7 +86,7 @@ def test_imports_finds_and_agrees_with_brute_force(varve, data, tmp_path, data_s
             assert hit["distance"] == pytest.approx(distance, rel=1e-9, abs=1e-12)
 
     assert varve.keys(index) == sorted(keys, key=str.encode)
-    stored = varve.json("get", index, "--", *keys[:3])["vectors"]
+    stored = varve.json("get", index, *keys[:3])["vectors"]
     for row, expected in zip(stored, base):
         assert np.array_equal(np.array(row["vector"], "<f4"), expected)
     varve.state(index)

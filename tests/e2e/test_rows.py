@@ -63,7 +63,7 @@ def test_delete_takes_what_list_prints(varve, index):
 def test_a_key_in_brackets_is_one_key(varve, index):
     keys = ["[a,b]", "[a]", "a", "b", "[]", "-x", "{a}"]
     varve.put(index, [{"key": key, "vector": [1, 2, 3]} for key in keys])
-    found = varve.json("get", index, "--", *keys)["vectors"]
+    found = varve.ok("-o", "jsonl", "get", index, "--", *keys).lines()
     assert [row["key"] for row in found] == keys
     varve.ok("delete", index, "[a,b]", "[a]", "[]")
     assert varve.keys(index) == sorted(["a", "b", "-x", "{a}"])
