@@ -19,6 +19,10 @@ struct OpenOptions {
 //   file:///srv/data      the same; %20 stands for a space and so on
 //   memory://             a new, empty memory store
 //   memory://name         the memory store of that name, shared within the process for ever
+//   fault+URI?PLAN        for tests: the store of URI behind a FaultStore, for example
+//                         fault+file:///srv/data?seed=7&lose_answer=0.05&land_late=0.02
+// PLAN is seed=N and probabilities by their names in FaultPlan. It starts at the last '?', and late
+// requests that are still held when the process ends never arrive.
 // `invalid`: another scheme or a malformed URI; the message names the schemes. Otherwise the errors
 // of open_local_store.
 Result<std::shared_ptr<ObjectStore>> open_store(const std::string& uri,

@@ -32,5 +32,24 @@ TEST(OpenStore, RefusesWhatItDoesNotKnowAndNamesWhatItDoes) {
   }
 }
 
+TEST(OpenStore, APlanInTheUriLosesAnswers) {
+  TempDir dir(Medium::memory);
+  const auto store = open_store("fault+file://" + dir.path("x") + "?seed=7&lose_answer=1");
+  ASSERT_TRUE(store);
+  EXPECT_EQ(kind_of(create(**store, "a", "1")), "unavailable");
+  EXPECT_EQ(text_of(**store, "a"), "1");
+  EXPECT_EQ(text_of(**open_store(dir.path("x")), "a"), "1");
+}
+
+TEST(OpenStore, RefusesAPlanThatItCannotFollow) {
+  for (const char* plan : {"lose_answer", "lose_answer=", "lose_answer=2", "lose_answer=-1",
+                           "lose_answer=nan", "seed=x", "seed=-1", "loose_answer=0.1", "&"}) {
+    EXPECT_EQ(kind_of(open_store(std::string("fault+memory://?") + plan)), "invalid") << plan;
+  }
+  EXPECT_TRUE(open_store("fault+memory://?seed=1&delay=0"));
+  EXPECT_TRUE(open_store("fault+memory://"));
+  EXPECT_EQ(kind_of(open_store("fault+gopher://x?seed=1")), "invalid");
+}
+
 }  // namespace
 }  // namespace varve::store
