@@ -201,6 +201,13 @@ TEST(RoundTrip, StaleRows) {
   }
 }
 
+TEST(RoundTrip, StaleRowsOfOnePartInOneRun) {
+  StaleRows stale;
+  stale[3].addRange(0, 5);  // the smallest bitmap that Roaring writes
+  const base::Bytes object = encode_stale(stale, Uuid{}, kName, base::Nonce{1, 2});
+  EXPECT_TRUE(value_of(decode_stale(object, Uuid{}, kName)) == stale);
+}
+
 TEST(RoundTrip, StaleRowsLeaveOutPartsWithoutAny) {
   StaleRows stale;
   stale[3].add(7);

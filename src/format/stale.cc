@@ -18,7 +18,7 @@ constexpr std::size_t kNoOffsetThreshold = 4;  // fewer containers with runs: no
 constexpr std::uint32_t kArrayMax = 4096;      // values; more stand in a bitset
 constexpr std::size_t kBitsetBytes = 8192;
 constexpr std::size_t kContainersMax = 65536;
-constexpr std::size_t kPartBytesMin = 12 + 18;  // with the smallest bitmap
+constexpr std::size_t kPartBytesMin = 12 + 15;  // with the smallest bitmap: one run
 
 struct Container {
   std::uint32_t cardinality = 0;
