@@ -18,6 +18,8 @@ std::shared_ptr<Tail> tail_from(const Tail* old, format::LogPosition fold) {
     while (tail->next().epoch < batch->position.epoch) tail->enter_next_epoch();
     tail->append(std::move(batch));
   }
+  // The seals behind the last batch are known too.
+  while (tail->next().epoch < old->next().epoch) tail->enter_next_epoch();
   return tail;
 }
 
@@ -100,8 +102,12 @@ Result<std::shared_ptr<const Generation>> Reader::generation_of(const format::He
 
 Status Reader::read_to_the_end(Tail& tail, std::uint32_t dim) {
   while (true) {
-    VARVE_TRY(auto entry, read_log(env_, names_, index_, tail.next(), dim));
+    const format::LogPosition position = tail.next();
+    VARVE_TRY(auto entry, read_log(env_, names_, index_, position, dim));
     if (!entry) return {};
+    std::lock_guard lock(mutex_);
+    // The writer of this process may have published its own batch meanwhile.
+    if (tail.next() != position) continue;
     if (std::holds_alternative<format::Seal>(*entry)) {
       tail.enter_next_epoch();
     } else {
