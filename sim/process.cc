@@ -5,6 +5,12 @@
 #include "engine/database.h"
 
 namespace varve::sim {
+namespace {
+
+// No plan has so many faults that this many attempts fail by chance.
+constexpr unsigned kOpenAttempts = 300;
+
+}  // namespace
 
 std::shared_ptr<Instance> Process::make() {
   auto life = std::make_shared<Life>();
@@ -32,7 +38,8 @@ std::shared_ptr<Instance> Process::alive() {
     if (instance_ != nullptr) ++crashes_;
     instance_ = nullptr;
     auto next = make();
-    while (!next->life->crashed) {
+    for (unsigned attempt = 0; !next->life->crashed; ++attempt) {
+      if (attempt == kOpenAttempts) return nullptr;
       auto opened = next->database->open_index(kIndexName);
       if (opened) {
         next->index = std::move(*opened);

@@ -47,7 +47,8 @@ class Process {
 
   // A life with a database and no index.
   std::shared_ptr<Instance> make();
-  // The life under way with the index open; a new one after a crash.
+  // The life under way with the index open; a new one after a crash. Null: it cannot be opened,
+  // although faults pass.
   std::shared_ptr<Instance> alive();
 
   std::uint64_t crashes() const { return crashes_; }

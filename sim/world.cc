@@ -132,6 +132,7 @@ class World {
     Process& process = *processes_[number];
     for (std::uint32_t i = 0; i < plan_.ops; ++i) {
       const auto instance = process.alive();
+      if (instance == nullptr) return oracle_.violation("a process can never open the index");
       Index& index = *instance->index;
       if (number < 2) {
         write_something(index, random);
@@ -364,9 +365,11 @@ class World {
   // No faults any more: whatever the run left behind must be sound, and stay the same.
   void settle() {
     const auto first = calm_process("first")->alive();
+    if (first == nullptr) return oracle_.violation("the index cannot be opened after the run");
     const std::string state = check(*first->index, "after the run");
     read_all(*first->index);
     const auto second = calm_process("second")->alive();
+    if (second == nullptr) return oracle_.violation("the index cannot be opened a second time");
     if (check(*second->index, "in a second process") != state) {
       oracle_.violation("I15: two processes replay to different states");
     }
