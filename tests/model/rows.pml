@@ -38,6 +38,10 @@ byte row[JOBS+1];                 /* the row of the key in the part of a job; 0:
 byte gone;                        /* parts that were collected */
 hidden byte p, q, best;
 
+/* EARLY_MARKER: an import reserves its LSN before it builds its rows and keeps it, and at the commit a live
+ * row with a newer LSN wins. Alone it is a fault: a delete that was folded meanwhile has left no row.
+ * With HOLD_FOLD it is sound. */
+
 /* Marks the rows of the key in all parts. */
 inline mark_stale() {
   for (p : 1 .. JOBS) {
@@ -106,7 +110,11 @@ end: do
        fj = next_job; next_job++; jobs = jobs | BIT(fj); version++; to = n }
   :: d_step { fj != 0 ->
        if
-       :: (jobs & BIT(fj)) && epoch == mine && fold < to ->
+       :: (jobs & BIT(fj)) && epoch == mine && fold < to &&
+#ifdef HOLD_FOLD
+          (jobs & imports) == 0 &&                             /* no fold while an import is listed */
+#endif
+          true ->
           newest(fold, to); put_row(fj); fold = to; version++
        :: else                                                 /* an import folded it already, or another took over */
        fi;
@@ -118,13 +126,15 @@ end: do
        if :: has = true :: has = false fi; x = n }
   :: d_step { owner && ij != 0 && mark == 0 && n < SLOTS-1 ->  /* reserves its LSN */
        if :: log[n] == 0 -> log[n] = MARK; n++; what[n] = MARK; mark = n :: else -> owner = false fi }
+#ifndef EARLY_MARKER
   :: d_step { mark != 0 && (!owner || epoch != mine ||
 #ifndef STALE_MARKER
        fold >= mark ||                                         /* else a fault: keeps a marker that a fold has passed */
 #endif
        false) -> mark = 0 }
+#endif
   :: d_step { owner && mark != 0 && epoch == mine &&
-#ifndef STALE_MARKER
+#if !defined(STALE_MARKER) && !defined(EARLY_MARKER)
        fold < mark &&
 #endif
        (jobs & BIT(ij)) ->
@@ -136,16 +146,24 @@ end: do
 #else
        newest(fold, mark); put_row(ij); if :: fold < mark -> fold = mark :: else fi;
 #endif
+       best = 0;
+#ifdef EARLY_MARKER
+       live_row(parts, stale);                                 /* a live row that is newer than the marker wins */
+#endif
        if
-       :: has -> mark_stale(); stale = stale & ~BIT(ij); row[ij] = mark; parts = parts | BIT(ij);
+       :: has && best < mark -> best = 0; mark_stale(); stale = stale & ~BIT(ij); row[ij] = mark; parts = parts | BIT(ij);
           if :: mark > acked -> acked = mark :: else fi
-       :: else
+       :: else -> best = 0
        fi;
        jobs = jobs & ~BIT(ij); version++; ij = 0; mark = 0; x = 0; has = false }
 
   /* Take-over: folds and compactions of older epochs end with it, imports do not. */
   :: d_step { !owner && waiting == 0 && fj == 0 && epoch < EPOCHS-1 ->
-       epoch++; mine = epoch; version++; jobs = jobs & imports; opening = true; mark = 0;
+       epoch++; mine = epoch; version++; jobs = jobs & imports; opening = true;
+#ifndef EARLY_MARKER
+       mark = 0;
+#endif
+
        i = fold; e = 0;
        for (p : 1 .. SLOTS) { if :: p <= i && what[p] == SEAL -> e++ :: else fi }
        p = 0 }
