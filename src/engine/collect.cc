@@ -164,7 +164,15 @@ Result<Collected> collect(Core& core, std::chrono::milliseconds grace) {
 }
 
 void discard_job(Core& core, std::uint64_t job) {
-  if (!abort_job(core.env, core.names, core.index, job)) return;
+  bool was_listed = false;
+  const auto aborted =
+      update_head(core.env, core.names, core.index, [&](format::Head& head) -> Status {
+        was_listed = std::erase_if(head.jobs,
+                                   [&](const format::Job& listed) { return listed.id == job; }) > 0;
+        return {};
+      });
+  // A job that was not listed any more may have committed: what it wrote may be in use.
+  if (!aborted || !was_listed) return;
   const auto entries = list_all(core.env, core.names.blob_prefix());
   if (!entries) return;
   std::vector<std::string> keys;

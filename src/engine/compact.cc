@@ -128,9 +128,9 @@ Status run_job(Core& core, const Prepare& prepare) {
   auto head = commit_job(core.job(job.id), *commit);
   if (!head && head.error().kind == ErrorKind::conflict) discard_job(core, job.id);
   VARVE_CHECK(head);
-  VARVE_TRY(auto generation,
-            Generation::load(core.env, core.index, head->head, view.generation.get()));
-  core.reader.adopt(std::move(generation), head->head);
+  // Committed: if it cannot be loaded now, the next refresh does.
+  auto generation = Generation::load(core.env, core.index, head->head, view.generation.get());
+  if (generation) core.reader.adopt(std::move(*generation), head->head);
   return {};
 }
 

@@ -165,9 +165,9 @@ Result<std::uint64_t> fold_held(Core& core) {
     return tl::unexpected(commit.error());
   }
   VARVE_TRY(const StoredHead head, commit_job(context, *commit));
-  VARVE_TRY(auto generation,
-            Generation::load(core.env, core.index, head.head, view.generation.get()));
-  core.reader.adopt(std::move(generation), head.head);
+  // Committed: if it cannot be loaded now, the next refresh does.
+  auto generation = Generation::load(core.env, core.index, head.head, view.generation.get());
+  if (generation) core.reader.adopt(std::move(*generation), head.head);
   remove_folded(core, view, commit->fold);
   return view.tail_count;
 }

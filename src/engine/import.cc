@@ -115,9 +115,10 @@ class Import {
       if (!retry || attempt == kCommitAttempts) return tl::unexpected(committed.error());
       back_off(core_.env, attempt);
     }
-    // Clusters that were trained for far fewer rows make every query slow.
-    VARVE_TRY(const bool outgrown, needs_rebuild(core_));
-    if (outgrown) VARVE_CHECK(rebuild_held(core_, options_.progress));
+    // Clusters that were trained for far fewer rows make every query slow. If it fails, the next
+    // compact does it.
+    const auto outgrown = needs_rebuild(core_);
+    if (outgrown && *outgrown) static_cast<void>(rebuild_held(core_, options_.progress));
     return {};
   }
 
@@ -140,8 +141,9 @@ class Import {
                      epoch, std::move(edit.replaced)};
     report_.clusters = generation.cluster_ids().size() + built.centroids.clusters.size();
     VARVE_TRY(const StoredHead head, commit_job(context, commit));
-    VARVE_TRY(auto next, Generation::load(core_.env, core_.index, head.head, &generation));
-    core_.reader.adopt(std::move(next), head.head);
+    // Committed: what fails from here on is no failure of the import. Readers follow HEAD anyway.
+    auto next = Generation::load(core_.env, core_.index, head.head, &generation);
+    if (next) core_.reader.adopt(std::move(*next), head.head);
     report_.replaced = merge.replaced;
     return {};
   }
