@@ -1,4 +1,4 @@
-// sim [--seeds N] [--first S] [--twice] [--verbose]
+// sim [--seeds N] [--first S] [--twice] [--verbose] [--trace]
 #include <unistd.h>
 #include <CLI/CLI.hpp>
 #include <atomic>
@@ -13,9 +13,9 @@ volatile std::sig_atomic_t seed_under_way = 0;
 
 // A broken assertion ends the process: say which seed did it.
 void on_abort(int) {
-  char text[64] = "violation: an assertion failed, replay: sim --seeds 1 --first ";
-  std::fputs(text, stderr);
-  std::fprintf(stderr, "%ld\n", static_cast<long>(seed_under_way));
+  std::fprintf(stderr,
+               "violation: seed %ld: an assertion failed\n  replay: sim --seeds 1 --first %ld\n",
+               static_cast<long>(seed_under_way), static_cast<long>(seed_under_way));
   _exit(1);
 }
 
@@ -24,15 +24,16 @@ struct Options {
   std::uint64_t first = 1;
   bool twice = false;
   bool verbose = false;
+  bool trace = false;
 };
 
 // True if the seed passed.
 bool run_one(std::uint64_t seed, const Options& options, varve::sim::Counts& sum) {
   seed_under_way = static_cast<std::sig_atomic_t>(seed);
-  const auto result = varve::sim::run_seed(seed);
+  const auto result = varve::sim::run_seed(seed, options.trace);
   sum.add(result.counts);
   auto violations = result.violations;
-  if (options.twice && varve::sim::run_seed(seed).trace_hash != result.trace_hash) {
+  if (options.twice && varve::sim::run_seed(seed, false).trace_hash != result.trace_hash) {
     violations.push_back("I16: two runs of the seed differ");
   }
   const auto number = static_cast<unsigned long long>(seed);
@@ -58,6 +59,7 @@ int main(int argc, char** argv) {
   app.add_option("--first", options.first, "the first of them");
   app.add_flag("--twice", options.twice, "run each seed twice and compare the traces");
   app.add_flag("--verbose", options.verbose, "print the trace hash of each seed");
+  app.add_flag("--trace", options.trace, "print every event to stderr");
   CLI11_PARSE(app, argc, argv);
   std::signal(SIGABRT, on_abort);
   varve::sim::Counts sum;

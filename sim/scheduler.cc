@@ -1,6 +1,7 @@
 #include "sim/scheduler.h"
 
 #include <algorithm>
+#include <cstdio>
 
 namespace varve::sim {
 
@@ -101,6 +102,18 @@ void Scheduler::yield() {
     return;
   }
   hand_over(lock, current_);
+}
+
+void Scheduler::tell(std::string_view what, std::string_view about, std::string_view outcome) {
+  trace_.add(what);
+  trace_.add(about);
+  trace_.add(outcome);
+  if (!verbose_) return;
+  const auto us = std::chrono::duration_cast<std::chrono::microseconds>(now_.time_since_epoch());
+  std::fprintf(stderr, "%8llu %12lld us  thread %zu  %.*s %.*s %.*s\n",
+               static_cast<unsigned long long>(step_), static_cast<long long>(us.count()), current_,
+               static_cast<int>(what.size()), what.data(), static_cast<int>(about.size()),
+               about.data(), static_cast<int>(outcome.size()), outcome.data());
 }
 
 void Scheduler::sleep_until(base::TimePoint until) { block(nullptr, until); }

@@ -53,7 +53,16 @@ class Scheduler final : public base::ThreadScheduler {
   void spend(base::Duration duration) { now_ += duration; }
   // Counts the seams passed: the order of all events.
   std::uint64_t step() const { return step_; }
-  Trace& trace() { return trace_; }
+  // Writes what is told to stderr too.
+  void set_verbose() { verbose_ = true; }
+  // Enters an event of the thread into the trace.
+  void tell(std::string_view what, std::string_view about, std::string_view outcome);
+  // Enters bytes or a number that would only be noise for people.
+  template <typename Value>
+  void mix(const Value& value) {
+    trace_.add(value);
+  }
+  std::uint64_t trace_hash() const { return trace_.hash(); }
 
  private:
   struct Task {
@@ -82,6 +91,7 @@ class Scheduler final : public base::ThreadScheduler {
   base::TimePoint now_{std::chrono::hours(1)};
   std::uint64_t step_ = 0;
   Trace trace_;
+  bool verbose_ = false;
 };
 
 // The scheduler's time. wall_ms starts at a fixed date.

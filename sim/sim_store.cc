@@ -25,8 +25,7 @@ class SimStore::Batch final : public store::ReadBatch {
 };
 
 bool SimStore::pass(std::string_view what, std::string_view key, bool before) {
-  scheduler_.trace().add(what);
-  scheduler_.trace().add(key);
+  if (before) scheduler_.tell(what, key, "...");
   scheduler_.spend(std::chrono::microseconds(20));
   scheduler_.yield();
   if (before && life_->calls_left > 0 && --life_->calls_left == 0) {
@@ -39,8 +38,7 @@ bool SimStore::pass(std::string_view what, std::string_view key, bool before) {
 
 template <typename Answer>
 Answer SimStore::finish(std::string_view what, std::string_view key, Answer answer) {
-  scheduler_.trace().add(answer ? std::uint64_t{0}
-                                : 1 + static_cast<unsigned>(answer.error().kind));
+  scheduler_.tell(what, key, answer ? "ok" : answer.error().message);
   if (!pass(what, key, false)) return dead();
   return answer;
 }
@@ -54,8 +52,8 @@ std::unique_ptr<store::ReadBatch> SimStore::read(std::span<const store::ReadRequ
                                                  base::Deadline deadline) {
   for (const auto& request : requests) {
     pass("read", request.key, true);
-    scheduler_.trace().add(request.offset);
-    scheduler_.trace().add(request.size);
+    scheduler_.mix(request.offset);
+    scheduler_.mix(request.size);
   }
   return std::make_unique<Batch>(*this, inner_->read(requests, deadline));
 }
@@ -63,14 +61,14 @@ std::unique_ptr<store::ReadBatch> SimStore::read(std::span<const store::ReadRequ
 Result<store::Etag> SimStore::create(std::string_view key, base::ByteSpan bytes,
                                      base::Deadline deadline) {
   if (!pass("create", key, true)) return dead();
-  scheduler_.trace().add(base::as_text(bytes));
+  scheduler_.mix(base::as_text(bytes));
   return finish("created", key, inner_->create(key, bytes, deadline));
 }
 
 Result<store::Etag> SimStore::replace(std::string_view key, base::ByteSpan bytes,
                                       const store::Etag& expected, base::Deadline deadline) {
   if (!pass("replace", key, true)) return dead();
-  scheduler_.trace().add(base::as_text(bytes));
+  scheduler_.mix(base::as_text(bytes));
   return finish("replaced", key, inner_->replace(key, bytes, expected, deadline));
 }
 
@@ -81,7 +79,7 @@ Result<store::ListPage> SimStore::list(std::string_view prefix, std::string_view
 }
 
 Status SimStore::remove(std::span<const std::string> keys, base::Deadline deadline) {
-  for (const auto& key : keys) scheduler_.trace().add(key);
+  for (const auto& key : keys) scheduler_.mix(key);
   if (!pass("remove", keys.empty() ? std::string_view() : keys.front(), true)) return dead();
   return finish("removed", "", inner_->remove(keys, deadline));
 }

@@ -69,7 +69,7 @@ class Rows final : public RowSource {
 
 class World {
  public:
-  explicit World(std::uint64_t seed)
+  World(std::uint64_t seed, bool verbose)
       : seed_(seed),
         random_(seed),
         plan_(random_),
@@ -77,7 +77,9 @@ class World {
         clock_(scheduler_),
         memory_(store::make_memory_store(clock_)),
         faults_(std::make_shared<store::FaultStore>(memory_, clock_, random_.next(),
-                                                    store::FaultPlan{})) {}
+                                                    store::FaultPlan{})) {
+    if (verbose) scheduler_.set_verbose();
+  }
 
   RunResult run() {
     phase({[this] { create(); }});
@@ -99,7 +101,7 @@ class World {
     phase({[this] { settle(); }});
     oracle_.judge();
     counts_.faults = faults_->counts();
-    return {scheduler_.trace().hash(), scheduler_.step(), counts_, oracle_.violations()};
+    return {scheduler_.trace_hash(), scheduler_.step(), counts_, oracle_.violations()};
   }
 
  private:
@@ -415,11 +417,7 @@ class World {
   std::uint64_t tick() { return ++ticks_; }
 
   void note(const char* what, const std::optional<Error>& error) {
-    scheduler_.trace().add(what);
-    scheduler_.trace().add(error ? error->message : "ok");
-    if (std::getenv("VARVE_SIM_LOG") == nullptr) return;
-    std::fprintf(stderr, "%8llu %s: %s\n", static_cast<unsigned long long>(scheduler_.step()), what,
-                 error ? error->message.c_str() : "ok");
+    scheduler_.tell(what, "", error ? error->message : "ok");
   }
 
   const std::uint64_t seed_;
@@ -486,6 +484,6 @@ std::vector<std::pair<std::string, std::uint64_t>> Counts::rows() const {
           {"failed reads", failed_reads}};
 }
 
-RunResult run_seed(std::uint64_t seed) { return World(seed).run(); }
+RunResult run_seed(std::uint64_t seed, bool verbose) { return World(seed, verbose).run(); }
 
 }  // namespace varve::sim

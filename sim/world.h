@@ -31,7 +31,8 @@ struct RunResult {
   std::vector<std::string> violations;
 };
 
-// The same seed gives the same result, in any process on any machine with the same binary.
-RunResult run_seed(std::uint64_t seed);
+// The same seed gives the same result, in any process with the same binary on the same kind of
+// machine. `verbose`: every event goes to stderr.
+RunResult run_seed(std::uint64_t seed, bool verbose);
 
 }  // namespace varve::sim
