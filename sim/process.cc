@@ -3,11 +3,11 @@
 #include <fmt/format.h>
 
 #include "engine/database.h"
+#include "store/retry.h"
 
 namespace varve::sim {
 namespace {
 
-// No plan has so many faults that this many attempts fail by chance.
 constexpr unsigned kOpenAttempts = 300;
 
 }  // namespace
@@ -21,6 +21,10 @@ std::shared_ptr<Instance> Process::make() {
   auto instance = std::make_shared<Instance>(life, random_.next());
   engine::Env& env = instance->env;
   env.store = std::make_shared<SimStore>(store_, scheduler_, life);
+  // As the stores behind an address are; without it more failures reach the engine.
+  if (random_.below(2) == 0) {
+    env.store = std::make_shared<store::RetryStore>(env.store, clock_, instance->random);
+  }
   env.clock = &clock_;
   env.random = &instance->random;
   env.compute = instance->pool.get();

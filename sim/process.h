@@ -47,8 +47,8 @@ class Process {
 
   // A life with a database and no index.
   std::shared_ptr<Instance> make();
-  // The life under way with the index open; a new one after a crash. Null: it cannot be opened,
-  // although faults pass.
+  // The life under way with the index open; a new one after a crash. Null: it could not be
+  // opened, however often it tried.
   std::shared_ptr<Instance> alive();
 
   std::uint64_t crashes() const { return crashes_; }
