@@ -1,4 +1,4 @@
-// sim [--seeds N] [--first S] [--twice] [--verbose] [--trace]
+// sim [--seeds N] [--first S] [--twice] [--verbose] [--trace] [--stop]
 #include <unistd.h>
 #include <CLI/CLI.hpp>
 #include <atomic>
@@ -25,6 +25,7 @@ struct Options {
   bool twice = false;
   bool verbose = false;
   bool trace = false;
+  bool stop = false;
 };
 
 // True if the seed passed.
@@ -60,14 +61,17 @@ int main(int argc, char** argv) {
   app.add_flag("--twice", options.twice, "run each seed twice and compare the traces");
   app.add_flag("--verbose", options.verbose, "print the trace hash of each seed");
   app.add_flag("--trace", options.trace, "print every event to stderr");
+  app.add_flag("--stop", options.stop, "stop at the first seed that fails");
   CLI11_PARSE(app, argc, argv);
   std::signal(SIGABRT, on_abort);
   varve::sim::Counts sum;
-  std::uint64_t passed = 0;
+  std::uint64_t passed = 0, failed = 0;
   for (std::uint64_t i = 0; i < options.seeds; ++i) {
-    passed += run_one(options.first + i, options, sum);
+    const bool good = run_one(options.first + i, options, sum);
+    passed += good;
+    failed += !good;
+    if (!good && options.stop) break;
   }
-  std::uint64_t failed = options.seeds - passed;
   for (const auto& [name, count] : sum.rows()) {
     std::printf("%-16s %llu\n", name.c_str(), static_cast<unsigned long long>(count));
     if (count > 0 || options.seeds < 20) continue;
