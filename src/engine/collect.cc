@@ -110,15 +110,6 @@ Status sweep(Core& core, const format::Head& head, Collected& collected) {
   return remove(core, victims, collected);
 }
 
-bool process_is_gone(const std::string& owner, const std::string& self) {
-  const auto mine = self.rfind(':');
-  const auto theirs = owner.rfind(':');
-  if (mine == std::string::npos || theirs == std::string::npos) return false;
-  if (owner.substr(0, theirs) != self.substr(0, mine)) return false;
-  const int pid = std::atoi(owner.c_str() + theirs + 1);
-  return pid > 0 && ::kill(pid, 0) != 0 && errno == ESRCH;
-}
-
 }  // namespace
 
 // Lists whose grace is over: their objects go first, then HEAD forgets the lists, then they go too.
@@ -164,15 +155,9 @@ Result<Collected> collect(Core& core, std::chrono::milliseconds grace) {
 }
 
 void discard_job(Core& core, std::uint64_t job) {
-  bool was_listed = false;
-  const auto aborted =
-      update_head(core.env, core.names, core.index, [&](format::Head& head) -> Status {
-        was_listed = std::erase_if(head.jobs,
-                                   [&](const format::Job& listed) { return listed.id == job; }) > 0;
-        return {};
-      });
+  const auto listed = abort_job(core.env, core.names, core.index, job);
   // A job that was not listed any more may have committed: what it wrote may be in use.
-  if (!aborted || !was_listed) return;
+  if (!listed || !*listed) return;
   const auto entries = list_all(core.env, core.names.blob_prefix());
   if (!entries) return;
   std::vector<std::string> keys;
@@ -186,8 +171,8 @@ Status abort_abandoned_jobs(Core& core) {
   VARVE_TRY(const StoredHead stored, read_head(core.env, core.names, core.index));
   for (const auto& job : stored.head.jobs) {
     const bool old = core.env.clock->wall_ms() - job.started_ms > kAbandonedMs;
-    if (!old && !process_is_gone(job.owner, core.env.owner)) continue;
-    VARVE_CHECK(abort_job(core.env, core.names, core.index, job.id));
+    const bool gone = core.env.owner_is_gone != nullptr && core.env.owner_is_gone(job.owner);
+    if (old || gone) VARVE_CHECK(abort_job(core.env, core.names, core.index, job.id));
   }
   return {};
 }
@@ -232,6 +217,15 @@ std::string process_identity() {
   std::string boot = "unknown";
   std::ifstream("/proc/sys/kernel/random/boot_id") >> boot;
   return fmt::format("{}:{}:{}", host, boot.substr(0, 36), ::getpid());
+}
+
+bool process_is_gone(const std::string& owner) {
+  const std::string self = process_identity();
+  const auto colon = owner.rfind(':');
+  if (colon == std::string::npos) return false;
+  if (owner.substr(0, colon) != self.substr(0, self.rfind(':'))) return false;
+  const int pid = std::atoi(owner.c_str() + colon + 1);
+  return pid > 0 && ::kill(pid, 0) != 0 && errno == ESRCH;
 }
 
 }  // namespace varve::engine

@@ -22,12 +22,12 @@ Result<Collected> collect(Core& core, std::chrono::milliseconds grace);
 // The first half of `collect` only: no listing, so it is cheap enough to run after every fold.
 Status collect_retired(Core& core, std::chrono::milliseconds grace);
 
-// Takes a failed job off the list and removes its objects. What cannot be removed now is found by
-// the next `collect`.
+// Takes a job that did not commit, as far as its process knows, off the list and removes its
+// objects if it was still listed, which proves that it did not. What stays is found by the next
+// `collect`.
 void discard_job(Core& core, std::uint64_t job);
 
-// Takes import jobs off the list whose process is gone for certain: same host and boot, no such
-// process; or, of other hosts, older than a day.
+// Takes jobs off the list whose process is gone for certain, or that are older than a day.
 Status abort_abandoned_jobs(Core& core);
 
 // Ends every epoch of a deleted index with a seal, so that no stalled writer is acknowledged.
@@ -38,5 +38,7 @@ Status remove_all_but_fences(const Env& env, const Names& names, const format::U
 
 // "host:boot:pid" of this process.
 std::string process_identity();
+// True if `owner` names a process of this host and boot that does not exist any more.
+bool process_is_gone(const std::string& owner);
 
 }  // namespace varve::engine

@@ -19,11 +19,6 @@ namespace {
 
 constexpr unsigned kCommitAttempts = 20;
 
-bool has_import(const format::Head& head) {
-  return std::any_of(head.jobs.begin(), head.jobs.end(),
-                     [](const format::Job& job) { return job.kind == format::JobKind::import; });
-}
-
 // Rows that lie in clusters of several parts, plus stale rows.
 std::uint64_t scattered_rows(const Generation& generation) {
   std::uint64_t rows = 0;
@@ -121,13 +116,11 @@ Status run_job(Core& core, const Prepare& prepare) {
   VARVE_TRY(const format::Job job,
             register_job(core.env, core.names, core.index, format::JobKind::compact, epoch));
   auto commit = prepare(core.job(job.id), view);
-  if (!commit) {
+  auto head = commit ? commit_job(core.job(job.id), *commit) : tl::unexpected(commit.error());
+  if (!head) {
     discard_job(core, job.id);
-    return tl::unexpected(commit.error());
+    return tl::unexpected(head.error());
   }
-  auto head = commit_job(core.job(job.id), *commit);
-  if (!head && head.error().kind == ErrorKind::conflict) discard_job(core, job.id);
-  VARVE_CHECK(head);
   // Committed: if it cannot be loaded now, the next refresh does.
   auto generation = Generation::load(core.env, core.index, head->head, view.generation.get());
   if (generation) core.reader.adopt(std::move(*generation), head->head);
@@ -176,7 +169,7 @@ Result<CompactReport> compact(Core& core, const CompactOptions& options) {
   VARVE_TRY(const StoredHead stored, read_head(core.env, core.names, core.index));
   const Generation& generation = *view.generation;
   // Clusters must not change under the rows that an import has assigned to them already.
-  const bool may_rebuild = !has_import(stored.head);
+  const bool may_rebuild = !listed_import(stored.head);
   if (may_rebuild && (is_outgrown(generation) || is_worn(generation))) {
     report.clusters_rewritten = generation.cluster_ids().size();
     VARVE_CHECK(rebuild_held(core, options.progress));

@@ -114,6 +114,7 @@ class OwningDatabase final : public Database {
     env.spool_dir = options.spool_dir;
     env.fold_ops_min = options.fold_ops_min;
     env.owner = process_identity();
+    env.owner_is_gone = process_is_gone;
     database_ = make_database(std::move(env));
   }
 

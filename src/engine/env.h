@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -25,6 +26,8 @@ struct Env {
   std::string spool_dir;
   std::uint64_t fold_ops_min = 0;
   std::string owner;  // "host:boot:pid", a hint for abandoned jobs
+  // True if the process that registered a job as `owner` is gone for certain; null: never known.
+  std::function<bool(const std::string& owner)> owner_is_gone;
 
   base::Deadline deadline() const { return base::Deadline::after(*clock, timeout); }
 };

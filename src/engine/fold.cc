@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "ann/kmeans.h"
+#include "engine/collect.h"
 #include "engine/manifest_edit.h"
 
 namespace varve::engine {
@@ -150,26 +151,68 @@ Result<std::uint64_t> fold(Core& core) {
   return fold_held(core);
 }
 
-Result<std::uint64_t> fold_held(Core& core) {
-  VARVE_TRY(const std::uint64_t epoch, core.writer.ensure_owner());
-  VARVE_TRY(const View view, core.reader.refresh());
-  if (view.epoch != epoch) return fail(ErrorKind::conflict, "another writer took over");
-  // A marker has no operations, but the fold pointer has to pass it too.
-  if (view.tail->end_of(view.tail_count) == view.tail->begin()) return 0;
+namespace {
+
+// What part of the tail is folded, and where the fold pointer goes.
+struct FoldRange {
+  View view;
+  format::LogPosition end;
+  std::uint64_t import_job = 0;
+};
+
+Status run_fold(Core& core, const FoldRange& range) {
+  const View& view = range.view;
   VARVE_TRY(const format::Job job,
-            register_job(core.env, core.names, core.index, format::JobKind::fold, epoch));
+            register_job(core.env, core.names, core.index, format::JobKind::fold, view.epoch));
   const JobContext context = core.job(job.id);
   auto commit = prepare_fold(core, context, view);
-  if (!commit) {
-    static_cast<void>(abort_job(core.env, core.names, core.index, job.id));
-    return tl::unexpected(commit.error());
+  if (commit) {
+    commit->fold = range.end;
+    commit->folds = true;
+    commit->for_import = range.import_job;
   }
-  VARVE_TRY(const StoredHead head, commit_job(context, *commit));
+  auto head = commit ? commit_job(context, *commit) : tl::unexpected(commit.error());
+  if (!head) {
+    discard_job(core, job.id);
+    return tl::unexpected(head.error());
+  }
   // Committed: if it cannot be loaded now, the next refresh does.
-  auto generation = Generation::load(core.env, core.index, head.head, view.generation.get());
-  if (generation) core.reader.adopt(std::move(*generation), head.head);
-  remove_folded(core, view, commit->fold);
+  auto generation = Generation::load(core.env, core.index, head->head, view.generation.get());
+  if (generation) core.reader.adopt(std::move(*generation), head->head);
+  remove_folded(core, view, range.end);
+  return {};
+}
+
+// A view of the newest state while this process owns the index.
+Result<View> owned_view(Core& core) {
+  VARVE_TRY(const std::uint64_t epoch, core.writer.ensure_owner());
+  VARVE_TRY(View view, core.reader.refresh());
+  if (view.epoch != epoch) return fail(ErrorKind::conflict, "another writer took over");
+  return view;
+}
+
+}  // namespace
+
+Result<std::uint64_t> fold_held(Core& core) {
+  VARVE_TRY(const StoredHead stored, read_head(core.env, core.names, core.index));
+  if (listed_import(stored.head)) {
+    VARVE_CHECK(abort_abandoned_jobs(core));
+    VARVE_TRY(const StoredHead now, read_head(core.env, core.names, core.index));
+    if (listed_import(now.head)) return 0;
+  }
+  VARVE_TRY(const View view, owned_view(core));
+  const format::LogPosition end = view.tail->end_of(view.tail_count);
+  // A marker has no operations, but the fold pointer has to pass it too.
+  if (end == view.tail->begin()) return 0;
+  VARVE_CHECK(run_fold(core, {view, end, 0}));
   return view.tail_count;
+}
+
+Status fold_for_import(Core& core, std::uint64_t import_job, format::LogPosition end) {
+  VARVE_TRY(View view, owned_view(core));
+  if (view.tail->begin() >= end) return {};
+  view.tail_count = view.tail->count_before(end);
+  return run_fold(core, {view, end, import_job});
 }
 
 }  // namespace varve::engine

@@ -39,13 +39,17 @@ class Import {
     VARVE_TRY(Spool spool, read_all(source));
     report_.read_seconds = now() - begin;
     if (spool.size() == 0) return report_;
-    VARVE_TRY(mark_, reserve_position());
-    spool.set_first_lsn({mark_.epoch, mark_.seq, 0});
+    VARVE_CHECK(abort_abandoned_jobs(core_));
     VARVE_TRY(const format::Job job,
               register_job(core_.env, core_.names, core_.index, format::JobKind::import, 0));
-    auto done = build_and_commit(job, spool);
-    if (!done) discard(job.id, done.error());
-    VARVE_CHECK(done);
+    auto committed = reserve_position(job.id);
+    if (committed) {
+      spool.set_first_lsn({mark_.epoch, mark_.seq, 0});
+      committed = build_and_commit(job, spool);
+    }
+    if (!committed) discard_job(core_, job.id);
+    VARVE_CHECK(committed);
+    rebuild_if_outgrown();
     return report_;
   }
 
@@ -77,15 +81,16 @@ class Import {
     return spool;
   }
 
-  // The position of all rows in the order of writes. Everything before it is folded, so whatever
-  // the tail holds from now on is newer.
-  Result<format::LogPosition> reserve_position() {
+  // The position of all rows in the order of writes. The job is listed before, so nobody else folds
+  // what comes after it.
+  Status reserve_position(std::uint64_t job) {
+    VARVE_TRY(mark_, core_.writer.mark());
+    const format::LogPosition end{mark_.epoch, mark_.seq + 1};
+    base::Turn::Held held(core_.maintenance);
     for (unsigned attempt = 0;; ++attempt) {
-      VARVE_TRY(const auto position, core_.writer.mark());
-      auto folded = fold(core_);
-      if (folded) return position;
-      if (folded.error().kind != ErrorKind::conflict || attempt == kCommitAttempts) {
-        return tl::unexpected(folded.error());
+      auto folded = fold_for_import(core_, job, end);
+      if (folded || folded.error().kind != ErrorKind::conflict || attempt == kCommitAttempts) {
+        return folded;
       }
       back_off(core_.env, attempt);
     }
@@ -110,41 +115,40 @@ class Import {
     base::Turn::Held held(core_.maintenance);
     for (unsigned attempt = 0;; ++attempt) {
       auto committed = commit(context, built);
-      if (committed) break;
+      if (committed) return {};
       const bool retry = committed.error().kind == ErrorKind::conflict;
       if (!retry || attempt == kCommitAttempts) return tl::unexpected(committed.error());
       back_off(core_.env, attempt);
     }
-    // Clusters that were trained for far fewer rows make every query slow. If it fails, the next
-    // compact does it.
+  }
+
+  // Clusters that were trained for far fewer rows make every query slow. If it fails, the next
+  // compact does it.
+  void rebuild_if_outgrown() {
+    base::Turn::Held held(core_.maintenance);
     const auto outgrown = needs_rebuild(core_);
     if (outgrown && *outgrown) static_cast<void>(rebuild_held(core_, options_.progress));
-    return {};
   }
 
   Status commit(const JobContext& context, const Built& built) {
     VARVE_TRY(const std::uint64_t epoch, core_.writer.ensure_owner());
     VARVE_TRY(const View view, core_.reader.refresh());
     if (view.epoch != epoch) return fail(ErrorKind::conflict, "another writer took over");
-    // Log entries older than the reserved position must not stay in front of the rows.
-    if (view.tail->begin() < mark_ && view.tail_count > 0) VARVE_CHECK(fold_held(core_));
-    VARVE_TRY(const View now_view, core_.reader.refresh());
-    if (now_view.epoch != epoch) return fail(ErrorKind::conflict, "another writer took over");
-    const Generation& generation = *now_view.generation;
+    const Generation& generation = *view.generation;
     ManifestEdit edit{generation.manifest(), {}};
     VARVE_TRY(auto groups, place_groups(context, built, generation, edit));
     VARVE_TRY(Merge merge, merge_keys(built, generation));
     edit.manifest.groups.insert(edit.manifest.groups.end(), groups.begin(), groups.end());
     VARVE_CHECK(add_key_map(context, generation, merge.stale, built.written.locations, edit));
     VARVE_CHECK(set_stale(context, std::move(merge.stale), edit));
-    JobCommit commit{std::move(edit.manifest), now_view.tail->begin(), generation.manifest_name(),
+    JobCommit commit{std::move(edit.manifest), view.tail->begin(), generation.manifest_name(),
                      epoch, std::move(edit.replaced)};
-    report_.clusters = generation.cluster_ids().size() + built.centroids.clusters.size();
     VARVE_TRY(const StoredHead head, commit_job(context, commit));
-    // Committed: what fails from here on is no failure of the import. Readers follow HEAD anyway.
+    report_.clusters = generation.cluster_ids().size() + built.centroids.clusters.size();
+    report_.replaced = merge.replaced;
+    // From here on the import has happened: a failure to read it back is the next reader's to meet.
     auto next = Generation::load(core_.env, core_.index, head.head, &generation);
     if (next) core_.reader.adopt(std::move(*next), head.head);
-    report_.replaced = merge.replaced;
     return {};
   }
 
@@ -184,8 +188,8 @@ class Import {
     return groups;
   }
 
-  // Of each key the newest LSN wins: imported rows replace older ones, and rows that were written
-  // and folded while the import was built replace imported ones.
+  // Of each key the newest LSN wins. Only older rows can be in the clusters, since nobody folds
+  // past the reserved position while the import is listed; a newer one is kept all the same.
   Result<Merge> merge_keys(const Built& built, const Generation& generation) {
     Merge merge{generation.stale(), 0};
     if (generation.live_rows() == 0) return merge;
@@ -220,15 +224,6 @@ class Import {
       }
     }
     return keys;
-  }
-
-  // An outcome that is not known keeps every object: the next collection finds out.
-  void discard(std::uint64_t job, const Error& error) {
-    if (error.kind == ErrorKind::unavailable || error.kind == ErrorKind::cancelled) {
-      static_cast<void>(abort_job(core_.env, core_.names, core_.index, job));
-      return;
-    }
-    discard_job(core_, job);
   }
 
   Core& core_;

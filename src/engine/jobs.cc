@@ -26,6 +26,10 @@ Status check_base(const format::Head& head, const JobContext& job, const JobComm
   if (head.manifest_name != commit.base_manifest) {
     return fail(ErrorKind::conflict, "another job committed first");
   }
+  const auto import = listed_import(head);
+  if (commit.folds && import && import->id != commit.for_import) {
+    return fail(ErrorKind::conflict, "an import is running");
+  }
   return {};
 }
 
@@ -77,6 +81,13 @@ Result<format::Head> prepare(const JobContext& job, const JobCommit& commit,
 
 }  // namespace
 
+std::optional<format::Job> listed_import(const format::Head& head) {
+  for (const format::Job& job : head.jobs) {
+    if (job.kind == format::JobKind::import) return job;
+  }
+  return std::nullopt;
+}
+
 Result<format::Job> register_job(const Env& env, const Names& names, const format::Uuid& index,
                                  format::JobKind kind, std::uint64_t epoch) {
   format::Job job;
@@ -91,6 +102,10 @@ Result<format::Job> register_job(const Env& env, const Names& names, const forma
       return fail(ErrorKind::overloaded, "too many jobs are listed for this index",
                   "wait for running imports, or remove abandoned ones: varve index compact");
     }
+    if (kind == format::JobKind::import && listed_import(head)) {
+      return fail(ErrorKind::conflict, "another import into this index is running",
+                  "wait for it to end");
+    }
     job = {head.next_job++, kind, head.epoch, head.version, env.clock->wall_ms(), env.owner};
     head.jobs.push_back(job);
     return {};
@@ -98,12 +113,14 @@ Result<format::Job> register_job(const Env& env, const Names& names, const forma
   return job;
 }
 
-Status abort_job(const Env& env, const Names& names, const format::Uuid& index, std::uint64_t id) {
+Result<bool> abort_job(const Env& env, const Names& names, const format::Uuid& index,
+                       std::uint64_t id) {
+  bool listed = false;
   VARVE_CHECK(update_head(env, names, index, [&](format::Head& head) -> Status {
-    std::erase_if(head.jobs, [&](const format::Job& job) { return job.id == id; });
+    listed = std::erase_if(head.jobs, [&](const format::Job& job) { return job.id == id; }) > 0;
     return {};
   }));
-  return {};
+  return listed;
 }
 
 Result<std::string> write_blob(const JobContext& job, const base::Bytes& object,

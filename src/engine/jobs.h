@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,9 @@
 
 namespace varve::engine {
 
+// The import that is listed in `head`, or nullopt.
+std::optional<format::Job> listed_import(const format::Head& head);
+
 // What every part of a job needs to name its objects.
 struct JobContext {
   const Env& env;
@@ -24,12 +28,15 @@ struct JobContext {
 };
 
 // Lists a new job in HEAD and returns it. `conflict`: `epoch` is not the current one any more
-// (0: any will do). `overloaded`: kJobsMax are listed.
+// (0: any will do), or an import is listed and this is another one: it would have to fold deletes
+// that the first one must not miss. `overloaded`: kJobsMax are listed.
 Result<format::Job> register_job(const Env& env, const Names& names, const format::Uuid& index,
                                  format::JobKind kind, std::uint64_t epoch);
 
-// Takes the job off the list: it can never commit after that, so its objects are garbage.
-Status abort_job(const Env& env, const Names& names, const format::Uuid& index, std::uint64_t id);
+// Takes the job off the list: it can never commit after that. True: it was listed, so it certainly
+// did not commit and its objects are garbage. False: it committed or was aborted before.
+Result<bool> abort_job(const Env& env, const Names& names, const format::Uuid& index,
+                       std::uint64_t id);
 
 // One immutable object under d/<job>/, written whatever the store answers.
 // Returns how to refer to it.
@@ -42,6 +49,11 @@ struct JobCommit {
   std::string base_manifest;          // the manifest that the job started from
   std::uint64_t epoch = 0;            // must still be current
   std::vector<std::string> replaced;  // objects that nothing refers to after the commit
+  // The fold pointer moves. While an import is listed only its own job may do that, up to the
+  // position that it reserved: the key map keeps no trace of a folded delete, so an import could
+  // not know that one of its rows was deleted meanwhile (tests/model, fault EARLY_MARKER).
+  bool folds = false;
+  std::uint64_t for_import = 0;  // the import job that a fold serves; 0: none
 };
 
 // `conflict`: the job was aborted, the epoch or the manifest changed: nothing was committed and

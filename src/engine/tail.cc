@@ -51,6 +51,15 @@ format::LogPosition Tail::end_of(std::size_t count) const {
   return end;
 }
 
+std::size_t Tail::count_before(format::LogPosition end) const {
+  std::shared_lock lock(mutex_);
+  std::size_t count = 0;
+  for (const auto& batch : batches_) {
+    if (batch->position < end) count += batch->ops.size();
+  }
+  return count;
+}
+
 std::optional<Tail::Op> Tail::newest(std::string_view key, std::size_t count) const {
   std::shared_lock lock(mutex_);
   const auto entry = newest_.find(key);

@@ -43,6 +43,9 @@ class Tail {
   // The slot behind the batch that holds operation count - 1. REQUIRES: views end with batches.
   format::LogPosition end_of(std::size_t count) const;
 
+  // Operations in front of `end`.
+  std::size_t count_before(format::LogPosition end) const;
+
   // The newest operation on `key` among the first `count`; nullopt if there is none.
   std::optional<Op> newest(std::string_view key, std::size_t count) const;
   // Every operation among the first `count` that no later one of them replaced.

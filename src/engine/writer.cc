@@ -126,6 +126,10 @@ Result<std::optional<format::LogPosition>> Writer::try_append(std::span<const fo
 
 Result<std::uint64_t> Writer::ensure_owner() {
   base::Turn::Held held(lane_);
+  if (epoch_) {
+    VARVE_TRY(const StoredHead stored, read_head(env_, names_, index_));
+    if (stored.head.epoch != *epoch_) disown();
+  }
   return own();
 }
 

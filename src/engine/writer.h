@@ -28,12 +28,10 @@ class Writer {
   // `unavailable`, `cancelled`: not known whether they were written. Others: certainly not.
   Result<Lsn> commit(std::span<const format::LogOp> ops);
 
-  // Makes this process the owner if it is not, and returns the epoch.
+  // Makes this process the owner if it is not, by asking HEAD, and returns the epoch.
   Result<std::uint64_t> ensure_owner();
   // Writes a log object without operations, which reserves its position in the order of writes.
   Result<format::LogPosition> mark();
-  // Someone else's epoch was seen.
-  void disown();
 
   // Refuses further commits with `cancelled` and waits for those under way. Idempotent.
   void close();
@@ -50,6 +48,8 @@ class Writer {
   Result<std::optional<format::LogPosition>> try_append(std::span<const format::LogOp> ops);
   Result<std::uint64_t> own();
   Status take_over();
+  // The lane closes until the next take-over.
+  void disown();
   Status replay_and_seal(Tail& tail, std::uint64_t epoch, std::uint32_t dim);
 
   void lead(std::unique_lock<std::mutex>& lock);

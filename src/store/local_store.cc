@@ -175,8 +175,12 @@ Result<std::optional<OpenFolder>> LocalStore::link_new(const TempFile& temp,
 
 Status LocalStore::settle(const OpenFolder& folder) {
   auto status = folders_.sync(folder);
-  if (!status) root_->stopped.store(true, std::memory_order_release);
-  return status;
+  if (status) return {};
+  root_->stopped.store(true, std::memory_order_release);
+  // Whatever the reason, the entry is visible already: nobody may take this for a refusal.
+  Error error = status.error();
+  error.kind = ErrorKind::unavailable;
+  return tl::unexpected(std::move(error));
 }
 
 Result<Etag> LocalStore::create(std::string_view key, base::ByteSpan bytes,

@@ -21,7 +21,7 @@ namespace varve::store {
 // cannot be synced after its file became visible, the store answers `unavailable` to every later
 // call, since a read-back would take for durable what may not be.
 //
-// `invalid`: the path is not a directory. `unavailable`: no access. `clock` judges deadlines and
+// `invalid`: the path is not a directory, or no access. `clock` judges deadlines and
 // outlives the store.
 Result<std::shared_ptr<ObjectStore>> open_local_store(const std::string& directory,
                                                       base::Random random,

@@ -318,7 +318,7 @@ TEST(LocalStore, ADirectoryWithoutWriteAccessCanBeRead) {
     const auto store = open_local_store(dir.path(), base::Random(1));
     if (!store || text_of(**store, "a/b") != "1") return 1;
     const auto refused = create(**store, "a/c", "2");
-    if (kind_of(refused) != "unavailable") return 2;
+    if (kind_of(refused) != "invalid") return 2;
     if (refused.error().message.find("permission denied") == std::string::npos) return 3;
     if (refused.error().message.find(".tmp/") == std::string::npos) return 4;
     if (text_of(**store, "a/c") != "<none>") return 5;
@@ -363,11 +363,11 @@ TEST(LocalStore, AFullDiskRefusesWritesAndKeepsWhatIsThere) {
     last = create(*store, fmt::format("d/{}", i), block);
     written += last.has_value();
   }
-  ASSERT_EQ(kind_of(last), "unavailable");
+  ASSERT_EQ(kind_of(last), "overloaded");
   EXPECT_THAT(last.error().message, HasSubstr("no space left on device"));
   EXPECT_FALSE(last.error().hint.empty());
   EXPECT_EQ(text_of(*store, fmt::format("d/{}", written)), "<none>");
-  EXPECT_EQ(kind_of(replace(*store, "head", block, etag)), "unavailable");
+  EXPECT_EQ(kind_of(replace(*store, "head", block, etag)), "overloaded");
   EXPECT_EQ(text_of(*store, "head"), "old");
   EXPECT_EQ(files_in(disk.path(".tmp")), 0U);
   // Space returns: so do writes.
@@ -396,10 +396,10 @@ TEST(LocalStore, AReadOnlyFileSystemCanBeRead) {
   EXPECT_EQ(text_of(*store, "a/b"), "1");
   EXPECT_THAT(keys(*store), ElementsAre("a/b"));
   const auto created = create(*store, "c", "2");
-  EXPECT_EQ(kind_of(created), "unavailable");
+  EXPECT_EQ(kind_of(created), "invalid");
   EXPECT_THAT(created.error().message, HasSubstr("read-only file system"));
-  EXPECT_EQ(kind_of(replace(*store, "a/b", "2", etag)), "unavailable");
-  EXPECT_EQ(kind_of(store->remove(std::vector<std::string>{"a/b"}, kNever)), "unavailable");
+  EXPECT_EQ(kind_of(replace(*store, "a/b", "2", etag)), "invalid");
+  EXPECT_EQ(kind_of(store->remove(std::vector<std::string>{"a/b"}, kNever)), "invalid");
   EXPECT_EQ(text_of(*store, "a/b"), "1");
 }
 

@@ -65,6 +65,9 @@ struct ListPage {
 // callers batch. Strong consistency: a successful write is seen by every read, list included,
 // that starts after it.
 //
+// A write that answers `overloaded` (no space, too many files) or `invalid` (a bad key, no
+// permission, a read-only file system) certainly did not happen.
+//
 // A write that answers `unavailable` or `cancelled` may have happened, may happen later, or never:
 // read the key back before going on (reliability of the log rests on it; see engine/put_once.h).
 class ObjectStore {

@@ -21,14 +21,14 @@ Error system_error(int code, std::string_view action, std::string_view path) {
   switch (code) {
     case ENOSPC:
     case EDQUOT:
-      return say(ErrorKind::unavailable, "no space left on device",
+      return say(ErrorKind::overloaded, "no space left on device",
                  "free space on the file system of the store, or raise the quota");
     case EACCES:
     case EPERM:
-      return say(ErrorKind::unavailable, "permission denied",
+      return say(ErrorKind::invalid, "permission denied",
                  "give this user read and write access to the directory of the store");
     case EROFS:
-      return say(ErrorKind::unavailable, "read-only file system",
+      return say(ErrorKind::invalid, "read-only file system",
                  "mount it writable; only reads work on it");
     case EMFILE:
     case ENFILE:

@@ -33,9 +33,9 @@ class Fd {
   int number_ = -1;
 };
 
-// The error for `code` (an errno) of `action` ("write", "open") on `path`. Full disks, missing
-// rights and broken devices are `unavailable`: the same call may work later. Exhausted descriptors
-// are `overloaded`, names that the file system refuses `invalid`.
+// The error for `code` (an errno) of `action` ("write", "open") on `path`. Full disks and
+// exhausted descriptors are `overloaded`, missing rights, read-only file systems and names that the
+// file system refuses are `invalid`, broken devices `unavailable`.
 Error system_error(int code, std::string_view action, std::string_view path);
 
 // True if `code` says that there is no file of that name.

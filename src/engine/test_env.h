@@ -1,0 +1,111 @@
+// What engine tests share: an Env on a store, and a plain model of what an index should hold.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/manual_clock.h"
+#include "base/pool.h"
+#include "base/random.h"
+#include "engine/database.h"
+#include "engine/env.h"
+#include "store/memory_store.h"
+
+namespace varve::engine {
+
+// One "process": its own randomness and pools over a store that several may share.
+class Process {
+ public:
+  Process(std::shared_ptr<store::ObjectStore> store, std::uint64_t seed)
+      : random_(seed), pool_(base::make_thread_pool(1)) {
+    env_.store = std::move(store);
+    env_.clock = &clock_;
+    env_.random = &random_;
+    env_.compute = pool_.get();
+    env_.owner = "test:boot:" + std::to_string(seed);
+    database_ = make_database(env_);
+  }
+
+  Database& database() { return *database_; }
+  const Env& env() const { return env_; }
+
+ private:
+  base::ManualClock clock_;  // waits cost nothing
+  base::Random random_;
+  std::unique_ptr<base::Pool> pool_;
+  Env env_;
+  std::unique_ptr<Database> database_;
+};
+
+inline std::vector<float> random_vector(base::Random& random, std::uint32_t dim) {
+  std::vector<float> vector(dim);
+  for (float& value : vector) value = static_cast<float>(random.unit() * 2.0 - 1.0);
+  return vector;
+}
+
+inline QueryOptions exact_query(std::uint32_t k = 10) {
+  QueryOptions options;
+  options.k = k;
+  options.exact = true;
+  return options;
+}
+inline QueryOptions recall_query(double recall) {
+  QueryOptions options;
+  options.recall = recall;
+  return options;
+}
+
+// A map is all that an index is, seen from outside.
+class Model {
+ public:
+  explicit Model(Metric metric) : metric_(metric) {}
+
+  std::map<std::string, VectorRecord> records;
+
+  std::vector<std::pair<double, std::string>> nearest(const std::vector<float>& query,
+                                                      std::size_t k) const {
+    std::vector<std::pair<double, std::string>> all;
+    for (const auto& [key, record] : records) all.emplace_back(distance(query, record.vector), key);
+    std::sort(all.begin(), all.end());
+    all.resize(std::min(k, all.size()));
+    return all;
+  }
+
+ private:
+  double distance(const std::vector<float>& a, const std::vector<float>& b) const {
+    double squared = 0, dot = 0, norm_a = 0, norm_b = 0;
+    for (std::size_t i = 0; i < a.size(); ++i) {
+      const double x = a[i], y = b[i];
+      squared += (x - y) * (x - y);
+      dot += x * y;
+      norm_a += x * x;
+      norm_b += y * y;
+    }
+    return metric_ == Metric::euclidean ? squared
+                                        : 1.0 - dot / (std::sqrt(norm_a) * std::sqrt(norm_b));
+  }
+
+  Metric metric_;
+};
+
+// Rows from memory, for import.
+class VectorSource final : public RowSource {
+ public:
+  explicit VectorSource(std::vector<VectorRecord> records) : records_(std::move(records)) {}
+  std::uint64_t size_hint() const override { return records_.size(); }
+  Result<bool> next(VectorRecord& record) override {
+    if (position_ == records_.size()) return false;
+    record = records_[position_++];
+    return true;
+  }
+
+ private:
+  std::vector<VectorRecord> records_;
+  std::size_t position_ = 0;
+};
+
+}  // namespace varve::engine
