@@ -1,0 +1,115 @@
+"""Shows how cost grows with the number of rows, on generated sets of 10 thousand to a million."""
+
+import pathlib
+import sys
+import tempfile
+
+import numpy as np
+
+import generate_clustered
+import measure
+
+SIZES = [10_000, 30_000, 100_000, 300_000, 1_000_000]
+DIM = 128
+SEED = 7
+SPREADS = [1.0, 3.0]
+INDEX = "bench/scale"
+SLOPE_MAX = 0.5
+MEMORY_RATIO_MAX = 1.5
+PAGE = measure.ROOT / "docs" / "benchmarks" / "scale.md"
+
+
+def measure_size(scratch, rows, limit, spread):
+    base, queries = generate_clustered.generate(scratch, rows, DIM, SEED, spread=spread)
+    raw = rows * DIM * 4
+    with measure.temporary_store(scratch) as varve:
+        varve.create(INDEX, DIM)
+        imported = varve.json("import", INDEX, base)
+        stored = measure.folder_bytes(varve.store)
+        found = varve.json("recall", INDEX, "--queries", queries, "--limit", limit)
+    base.unlink()
+    return {
+        "spread": spread,
+        "rows": rows,
+        "clusters": imported["clusters"],
+        "import_seconds": imported["seconds"],
+        "import_memory_ratio": imported["peak_memory_bytes"] / raw,
+        "store_ratio": stored / raw,
+        "recall": found["recall"],
+        "nprobe": found["nprobe"],
+        "rows_scanned": found["rows_scanned"],
+        "qps": found["qps"],
+        "exact_qps": found["exact_qps"],
+        "speedup": found["speedup"],
+        "query_memory_ratio": found["peak_memory_bytes"] / raw,
+    }
+
+
+def slope(rows, name):
+    """Exponent of growth: the least squares line through the logarithms."""
+    sizes = np.log([row["rows"] for row in rows])
+    return float(np.polyfit(sizes, np.log([row[name] for row in rows]), 1)[0])
+
+
+def write_page(report, exponents, limit):
+    growth = "; ".join(f"spread {key:g}: n^{value:.2f}" for key, value in exponents.items())
+    text = f"""# Cost against the number of rows
+
+Generated clustered vectors ({DIM} dimensions, intrinsic {generate_clustered.LATENT}, \
+{generate_clustered.CLUSTERS} Zipf-sized clusters, seed {SEED}), {limit} held-out
+queries, k = 10, default recall 0.95, one query at a time on one thread. Every smaller set is the
+beginning of the larger one. `spread` is the distance of the cluster middles in units of their
+width: at 1 clusters overlap, as those of embeddings do; at 3 they stand apart, and finding the
+right one is easy until centroids outnumber them and cut them into pieces.
+
+{measure.table(report.rows)}
+
+Growth of the rows scanned by a query: {growth}. The limit is n^{SLOPE_MAX}. Ratios are to the raw
+float32 bytes. Ranking all centroids comes on top: their number grows as 2 sqrt(n).
+
+Machine: {measure.machine_line(report.machine)}. Other work ran on it at the same time: compare
+within a row, not with other machines.
+
+    bench/run scale --write
+"""
+    PAGE.parent.mkdir(parents=True, exist_ok=True)
+    PAGE.write_text(text, encoding="utf-8")
+
+
+def measure_growth(args, report, scratch, spread):
+    """Measures all sizes with one spread; the exponent of the rows scanned."""
+    rows = []
+    for size in [size for size in SIZES if size <= args.rows_max]:
+        row = measure_size(scratch, size, args.limit, spread)
+        measure.progress(str(row))
+        rows.append(row)
+        report.require(row["recall"] >= 0.95, f"{size} rows: recall {row['recall']:.3f}")
+    report.rows += rows
+    ratio = rows[-1]["import_memory_ratio"]
+    report.require(ratio <= MEMORY_RATIO_MAX, f"the largest import takes {ratio:.2f} times raw")
+    exponent = slope(rows, "rows_scanned")
+    measure.progress(f"spread {spread:g}: rows scanned grow as n^{exponent:.2f}")
+    text = f"spread {spread:g}: rows scanned grow as n^{exponent:.2f}"
+    report.require(exponent <= SLOPE_MAX, text)
+    return exponent
+
+
+def main():
+    parser = measure.arguments(__doc__.splitlines()[0])
+    parser.add_argument("--rows-max", type=int, default=SIZES[-1])
+    parser.add_argument("--limit", type=int, default=300, help="queries per size")
+    parser.add_argument("--spread", type=float, nargs="*", default=SPREADS)
+    parser.add_argument("--write", action="store_true", help="write docs/benchmarks/scale.md")
+    args = parser.parse_args()
+    report = measure.Report("scale")
+    exponents = {}
+    with tempfile.TemporaryDirectory(prefix="varve-bench-", dir=args.scratch) as scratch:
+        for spread in args.spread:
+            exponents[spread] = measure_growth(args, report, pathlib.Path(scratch), spread)
+    if args.write:
+        write_page(report, exponents, args.limit)
+    return report.finish(args.output)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
