@@ -55,7 +55,7 @@ struct QueryOptions {
   // Share of the true k nearest to find on average; fitted per index when it is built.
   double recall = 0.95;
   // Visit exactly so many clusters instead; overrides `recall`.
-  std::optional<std::uint32_t> nprobe;
+  std::optional<std::uint32_t> nprobe = {};
   // Scan every row; distances accumulated in double, ties ordered by key. Overrides both.
   bool exact = false;
   bool include_metadata = true;

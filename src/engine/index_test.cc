@@ -52,7 +52,7 @@ double recall_of(Index& index, const std::vector<VectorRecord>& queries, double 
 }
 
 TEST(Index, ReachesItsRecallTargetWithFewRows) {
-  Process process(store::make_memory_store(), 1);
+  Process process(store::make_memory_store(test_clock()), 1);
   auto index = create(process, {.dim = 16, .metric = Metric::euclidean});
   VectorSource source(clustered(20'000, 16, 7));
   const auto report = index->import(source, {});
@@ -67,7 +67,7 @@ TEST(Index, ReachesItsRecallTargetWithFewRows) {
 }
 
 TEST(Index, KeepsRecallAndSpaceThroughChurn) {
-  auto memory = store::make_memory_store();
+  auto memory = store::make_memory_store(test_clock());
   Process process(memory, 2);
   auto index = create(process, {.dim = 16, .metric = Metric::cosine});
   auto records = clustered(10'000, 16, 3);
@@ -97,7 +97,7 @@ TEST(Index, KeepsRecallAndSpaceThroughChurn) {
   for (const auto& record : records) model.records[record.key] = record;
   for (const auto& key : deleted) model.records.erase(key);
   for (const auto& record : written) model.records[record.key] = record;
-  Process other(store::make_memory_store(), 3);
+  Process other(store::make_memory_store(test_clock()), 3);
   auto fresh = create(other, index->config());
   std::vector<VectorRecord> all;
   for (const auto& [key, record] : model.records) all.push_back(record);
@@ -111,7 +111,7 @@ TEST(Index, KeepsRecallAndSpaceThroughChurn) {
 }
 
 TEST(Index, SplitsAndMergesWhenASmallPartOfItChanges) {
-  Process process(store::make_memory_store(), 4);
+  Process process(store::make_memory_store(test_clock()), 4);
   auto index = create(process, {.dim = 8, .metric = Metric::euclidean});
   VectorSource source(clustered(8'000, 8, 9));
   ASSERT_TRUE(index->import(source, {}));
@@ -135,7 +135,7 @@ TEST(Index, SplitsAndMergesWhenASmallPartOfItChanges) {
 }
 
 TEST(Index, OfEqualKeysInAnImportTheLastCounts) {
-  Process process(store::make_memory_store(), 5);
+  Process process(store::make_memory_store(test_clock()), 5);
   auto index = create(process, {.dim = 2, .metric = Metric::euclidean});
   VectorSource source({{"a", {1, 1}, {}}, {"b", {2, 2}, {}}, {"a", {3, 3}, "{\"last\":true}"}});
   EXPECT_EQ(index->import(source, {})->vectors, 2U);
@@ -147,7 +147,7 @@ TEST(Index, OfEqualKeysInAnImportTheLastCounts) {
 }
 
 TEST(Index, EmptyKeysOfAnImportAreRowNumbers) {
-  Process process(store::make_memory_store(), 5);
+  Process process(store::make_memory_store(test_clock()), 5);
   auto index = create(process, {.dim = 2, .metric = Metric::euclidean});
   VectorSource source({{"", {1, 1}, {}}, {"", {2, 2}, {}}, {"x", {3, 3}, {}}, {"", {4, 4}, {}}});
   ASSERT_TRUE(index->import(source, {}));
@@ -155,7 +155,7 @@ TEST(Index, EmptyKeysOfAnImportAreRowNumbers) {
 }
 
 TEST(Index, WritesDuringAnImportAreNewerThanItsRows) {
-  auto memory = store::make_memory_store();
+  auto memory = store::make_memory_store(test_clock());
   Process process(memory, 6), other(memory, 7);
   auto index = create(process, {.dim = 2, .metric = Metric::euclidean});
   auto theirs = *other.database().open_index(kName);
@@ -191,7 +191,7 @@ TEST(Index, WritesDuringAnImportAreNewerThanItsRows) {
 }
 
 TEST(Index, ThreadsShareLogObjects) {
-  auto memory = store::make_memory_store();
+  auto memory = store::make_memory_store(test_clock());
   Process process(memory, 8);
   auto index = create(process, {.dim = 2, .metric = Metric::euclidean});
   std::vector<std::thread> threads;
@@ -210,7 +210,7 @@ TEST(Index, ThreadsShareLogObjects) {
 }
 
 TEST(Index, AnOldSnapshotSaysSoWhenItsObjectsAreCollected) {
-  Process process(store::make_memory_store(), 9);
+  Process process(store::make_memory_store(test_clock()), 9);
   auto index = create(process, {.dim = 4, .metric = Metric::euclidean});
   auto records = clustered(50, 4, 1);
   VectorSource source(records);
@@ -225,7 +225,7 @@ TEST(Index, AnOldSnapshotSaysSoWhenItsObjectsAreCollected) {
 }
 
 TEST(Index, ADroppedIndexIsGoneForEverybodyAndItsNameIsFree) {
-  auto memory = store::make_memory_store();
+  auto memory = store::make_memory_store(test_clock());
   Process process(memory, 10), other(memory, 11);
   auto index = create(process, {.dim = 2, .metric = Metric::euclidean});
   auto theirs = *other.database().open_index(kName);
@@ -241,7 +241,7 @@ TEST(Index, ADroppedIndexIsGoneForEverybodyAndItsNameIsFree) {
 }
 
 TEST(Index, BadInputIsRefusedByNameAndChangesNothing) {
-  Process process(store::make_memory_store(), 12);
+  Process process(store::make_memory_store(test_clock()), 12);
   auto index = create(process, {.dim = 2, .metric = Metric::cosine});
   const auto before = index->fsck({})->state_hash;
   const float nan = std::nanf("");
@@ -291,7 +291,7 @@ TEST(Names, OnlyTheDocumentedOnesAreAccepted) {
 // Flips one byte of each object in turn, at several places: whatever is read afterwards is the
 // truth or an error that names an object.
 TEST(Index, DamagedObjectsAreDetectedAndNamed) {
-  auto memory = store::make_memory_store();
+  auto memory = store::make_memory_store(test_clock());
   std::string state;
   const auto records = clustered(300, 4, 2);
   {
@@ -349,12 +349,12 @@ TEST(Index, DamagedObjectsAreDetectedAndNamed) {
 }
 
 TEST(PutOnce, TheNonceDecidesWhateverTheStoreAnswers) {
-  auto memory = store::make_memory_store();
+  auto memory = store::make_memory_store(test_clock());
   for (const bool lose : {true, false}) {
     store::FaultPlan plan;
     (lose ? plan.lose_answer : plan.land_late) = 1.0;
     plan.late_requests_max = 1;
-    auto fault = std::make_shared<store::FaultStore>(memory, base::system_clock(), 1, plan);
+    auto fault = std::make_shared<store::FaultStore>(memory, test_clock(), 1, plan);
     Process process(fault, 16);
     const auto uuid = format::Uuid::random(*process.env().random);
     const std::string key = Names(uuid).log({lose ? 1U : 2U, 0});

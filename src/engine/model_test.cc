@@ -22,7 +22,9 @@ class ModelTest : public ::testing::TestWithParam<Case> {
   static constexpr std::uint64_t kKeys = 120;
 
   ModelTest()
-      : random_(GetParam().seed), model_(GetParam().metric), store_(store::make_memory_store()) {
+      : random_(GetParam().seed),
+        model_(GetParam().metric),
+        store_(store::make_memory_store(test_clock())) {
     for (std::uint64_t i = 0; i < 2; ++i) {
       processes_.push_back(std::make_unique<Process>(store_, GetParam().seed * 10 + i));
       auto index = processes_.back()->database().create_index(
@@ -185,7 +187,7 @@ TEST_P(ModelTest, TwoProcessesOnOneStoreBehaveLikeAMap) {
 
 std::vector<Case> cases() {
   std::vector<Case> all;
-  for (std::uint64_t seed = 1; seed <= 12; ++seed) {
+  for (std::uint64_t seed = 1; seed <= 40; ++seed) {
     all.push_back({seed, seed % 2 == 0 ? Metric::cosine : Metric::euclidean});
   }
   return all;

@@ -17,13 +17,19 @@
 
 namespace varve::engine {
 
+// One time for stores and processes; waits cost nothing.
+inline base::ManualClock& test_clock() {
+  static base::ManualClock clock;
+  return clock;
+}
+
 // One "process": its own randomness and pools over a store that several may share.
 class Process {
  public:
   Process(std::shared_ptr<store::ObjectStore> store, std::uint64_t seed)
       : random_(seed), pool_(base::make_thread_pool(1)) {
     env_.store = std::move(store);
-    env_.clock = &clock_;
+    env_.clock = &test_clock();
     env_.random = &random_;
     env_.compute = pool_.get();
     env_.owner = "test:boot:" + std::to_string(seed);
@@ -34,7 +40,6 @@ class Process {
   const Env& env() const { return env_; }
 
  private:
-  base::ManualClock clock_;  // waits cost nothing
   base::Random random_;
   std::unique_ptr<base::Pool> pool_;
   Env env_;
