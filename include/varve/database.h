@@ -1,7 +1,8 @@
 // The library: a database is a store and the indexes in it.
 //
 //   auto db = varve::Database::open("./varve-data", {});
-//   auto index = (*db)->create_index({"demo", "docs"}, {.dim = 384, .metric = varve::Metric::cosine});
+//   auto index = (*db)->create_index({"demo", "docs"}, {.dim = 384, .metric =
+//   varve::Metric::cosine});
 //   (*index)->put(records);
 //   auto answer = (*index)->query(vector, {.k = 5});
 //
@@ -36,15 +37,15 @@ struct IndexInfo {
   IndexName name;
   std::string uuid;
   IndexConfig config;
-  std::uint64_t version = 0;      // of HEAD
-  std::uint64_t epoch = 0;        // take-overs so far
-  std::uint64_t vectors = 0;      // live, tail included
-  std::uint64_t tail_ops = 0;     // log operations not yet folded
+  std::uint64_t version = 0;   // of HEAD
+  std::uint64_t epoch = 0;     // take-overs so far
+  std::uint64_t vectors = 0;   // live, tail included
+  std::uint64_t tail_ops = 0;  // log operations not yet folded
   std::uint64_t clusters = 0;
-  std::uint64_t parts = 0;        // cluster parts; equals `clusters` right after compact
-  std::uint64_t stale_rows = 0;   // replaced or deleted rows still stored
-  std::uint64_t stored_bytes = 0; // objects that HEAD reaches
-  std::string row_type;           // "u8", "f16", "f32", or "mixed"
+  std::uint64_t parts = 0;         // cluster parts; equals `clusters` right after compact
+  std::uint64_t stale_rows = 0;    // replaced or deleted rows still stored
+  std::uint64_t stored_bytes = 0;  // objects that HEAD reaches
+  std::string row_type;            // "u8", "f16", "f32", or "mixed"
 };
 
 struct PutAck {
@@ -101,7 +102,7 @@ struct FsckFinding {
 
 struct FsckReport {
   std::uint64_t objects = 0, bytes = 0, log_ops = 0, live_keys = 0;
-  std::uint64_t orphans = 0;  // objects that nothing reaches; harmless, removed by compact
+  std::uint64_t orphans = 0;          // objects that nothing reaches; harmless, removed by compact
   std::vector<FsckFinding> findings;  // empty: the index is sound
   std::string state_hash;  // of the map key -> vector, metadata; equal states give equal hashes
 };

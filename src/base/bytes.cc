@@ -10,11 +10,11 @@ namespace varve::base {
 
 Buffer::Buffer(std::size_t size)
     : data_(static_cast<std::byte*>(
-          ::operator new(size == 0 ? 1 : size, std::align_val_t{kBufferAlign}))),
+          ::operator new (size == 0 ? 1 : size, std::align_val_t{kBufferAlign}))),
       size_(size) {}
 
 void Buffer::Free::operator()(std::byte* data) const {
-  ::operator delete(data, std::align_val_t{kBufferAlign});
+  ::operator delete (data, std::align_val_t{kBufferAlign});
 }
 
 Bytes::Bytes(Buffer buffer) {

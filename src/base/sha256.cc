@@ -14,7 +14,8 @@ Sha256 sha256(ByteSpan bytes) {
 
 std::string sha256_hex(ByteSpan bytes) {
   std::string hex;
-  for (const std::byte byte : sha256(bytes)) hex += fmt::format("{:02x}", std::to_integer<int>(byte));
+  for (const std::byte byte : sha256(bytes))
+    hex += fmt::format("{:02x}", std::to_integer<int>(byte));
   return hex;
 }
 

@@ -8,8 +8,8 @@
 //            epochs, seqs and ops of the rows as columns
 //
 // A column is the difference of each number from the one before (the first: from 0), zigzag varint.
-// Decimal is for keys that are all canonical numbers below 2^64, as numbered data sets have them: in
-// an import their column equals that of the ops, and zstd stores it once.
+// Decimal is for keys that are all canonical numbers below 2^64, as numbered data sets have them:
+// in an import their column equals that of the ops, and zstd stores it once.
 #pragma once
 
 #include <span>
