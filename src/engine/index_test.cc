@@ -134,6 +134,20 @@ TEST(Index, SplitsAndMergesWhenASmallPartOfItChanges) {
   EXPECT_EQ(index->info()->parts, index->info()->clusters);
 }
 
+TEST(Index, CompactingTwiceChangesNothing) {
+  auto memory = store::make_memory_store(test_clock());
+  Process process(memory, 4);
+  auto index = create(process, {.dim = 8, .metric = Metric::euclidean});
+  VectorSource source(clustered(8'000, 8, 9));
+  ASSERT_TRUE(index->import(source, {}));
+  ASSERT_TRUE(index->compact({}));
+  const auto bytes = index->info()->stored_bytes;
+  const auto report = index->compact({});
+  ASSERT_TRUE(report);
+  EXPECT_EQ(report->clusters_rewritten, 0U);
+  EXPECT_EQ(index->info()->stored_bytes, bytes);
+}
+
 TEST(Index, OfEqualKeysInAnImportTheLastCounts) {
   Process process(store::make_memory_store(test_clock()), 5);
   auto index = create(process, {.dim = 2, .metric = Metric::euclidean});

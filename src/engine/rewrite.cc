@@ -12,7 +12,7 @@ namespace varve::engine {
 namespace {
 
 // A group of which less than this share is still used is rewritten with the rest.
-constexpr double kGroupUsedMin = 0.5;
+constexpr double kGroupUsedMin = 0.85;
 
 // What is known of a cluster without reading it.
 struct Shape {
@@ -34,9 +34,11 @@ Shape shape_of(const Generation& generation, std::size_t centroid) {
 
 struct Bounds {
   std::uint64_t target;
-  bool too_large(const Shape& shape) const { return shape.live > 2 * target; }
-  bool too_small(const Shape& shape) const { return 4 * shape.live < target; }
   bool is_dirty(const Shape& shape) const { return shape.parts > 1 || shape.stale > 0; }
+  // Sizes of trained clusters vary by themselves; only one that has changed since is resized, so
+  // that compacting twice changes nothing.
+  bool too_large(const Shape& shape) const { return is_dirty(shape) && shape.live > 2 * target; }
+  bool too_small(const Shape& shape) const { return is_dirty(shape) && 4 * shape.live < target; }
 };
 
 Bounds bounds_of(const Generation& generation) {
@@ -107,7 +109,7 @@ class Rewrite {
         --left;
         continue;
       }
-      chosen_[i] = bounds_.is_dirty(shape) || bounds_.too_large(shape);
+      chosen_[i] = bounds_.is_dirty(shape);
     }
     choose_rest_of_thin_groups();
   }
@@ -273,9 +275,7 @@ bool rewrite_is_due(const Generation& generation) {
   const Bounds bounds = bounds_of(generation);
   const std::size_t count = generation.cluster_ids().size();
   for (std::size_t i = 0; i < count; ++i) {
-    const Shape shape = shape_of(generation, i);
-    if (bounds.is_dirty(shape) || bounds.too_large(shape)) return true;
-    if (count > 1 && bounds.too_small(shape)) return true;
+    if (bounds.is_dirty(shape_of(generation, i))) return true;
   }
   return false;
 }

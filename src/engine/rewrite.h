@@ -10,7 +10,7 @@
 
 namespace varve::engine {
 
-// True if any cluster has stale rows or several parts, or is out of bounds.
+// True if any cluster has stale rows or several parts.
 bool rewrite_is_due(const Generation& generation);
 
 // Placement changes, the map key -> LSN does not. Fills the counts of `report`.
