@@ -16,8 +16,8 @@ constexpr std::uint64_t kSampleRowsPerCluster = 64;
 constexpr std::uint64_t kSampleBytesMax = 512ULL << 20;
 // Held-out queries of the recall table: rows, and means of two rows, which lie between clusters as
 // questions do that are unlike the rows.
-constexpr std::size_t kHeldOutRows = 192;
-constexpr std::size_t kHeldOutMixes = 64;
+constexpr std::size_t kHeldOutRows = 512;
+constexpr std::size_t kHeldOutMixes = 128;
 constexpr std::uint32_t kHeldOutK = 100;
 
 constexpr std::uint32_t kDropped = ~std::uint32_t{0};

@@ -27,6 +27,14 @@ RowLocation location_of(std::uint64_t id) {
 // answer does not decide.
 constexpr std::size_t kSpareCandidates = 8;
 
+// Rows that a query visits at least when it asks for a share of the true neighbours. Scanning so
+// few costs about as much as everything else in a query, and the recall table of a small index,
+// fitted on few held-out rows, is not exact enough to save them.
+std::size_t rows_min(double recall) {
+  if (recall >= 0.99) return 4096;
+  return recall >= 0.95 ? 2048 : 1024;
+}
+
 struct Candidate {
   double distance = 0;
   std::string_view key;
@@ -123,6 +131,7 @@ class Search {
       } else {
         plan = ann::choose_probes(generation_.manifest().probe_table, options_.recall, options_.k,
                                   static_cast<std::uint32_t>(clusters));
+        raise_to_rows_min(plan);
       }
       if (plan.nprobe < clusters) {
         generation_.centroids().rank(scratch.query.data(), plan.nprobe, scratch.ranked);
@@ -139,6 +148,15 @@ class Search {
     every_row_ = visited == clusters;
     cost_.nprobe = visited;
     cost_.certainty = every_row_ ? Certainty::exact : Certainty::approximate;
+  }
+
+  void raise_to_rows_min(ann::ProbePlan& plan) const {
+    const std::uint64_t rows = std::max<std::uint64_t>(1, generation_.live_rows());
+    const std::uint64_t clusters = generation_.cluster_ids().size();
+    const std::uint64_t least =
+        std::min(clusters, (rows_min(options_.recall) * clusters + rows - 1) / rows);
+    plan.nprobe_min = std::max(plan.nprobe_min, static_cast<std::uint32_t>(least));
+    plan.nprobe = std::max(plan.nprobe, plan.nprobe_min);
   }
 
   void add_parts(std::size_t centroid) {
