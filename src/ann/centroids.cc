@@ -148,8 +148,8 @@ void CentroidSet::assign(kernels::MatrixView rows, std::span<std::uint32_t> near
   VARVE_ASSERT(count_ > 0);
   const float half_norm_max = *std::max_element(half_norms_.begin(), half_norms_.end());
   const float norm_max = std::sqrt(2 * half_norm_max);
-  // Both the products and the norms are sums with this error; twice, for the two that are compared.
-  const float error = 2 * kernels::distance_error(dim_);
+  // Of the products and of the norms, for the two that are compared.
+  const float error = kernels::matrix_error(dim_) + kernels::distance_error(dim_);
   const auto block = [&](std::size_t b) {
     const std::size_t first = b * kBlockRows;
     const std::size_t count = std::min(kBlockRows, rows.count - first);

@@ -223,13 +223,12 @@ class Build {
     for (const std::uint32_t row : rows) {
       type = kernels::common_type(type, spool_.row(row).rows.type);
     }
-    PartDraft draft(id, options_.dim, type);
+    VARVE_CHECK(writer.start_cluster(id, options_.dim, type));
     for (const std::uint32_t number : rows) {
       const Spool::Row row = spool_.row(number);
       const Spool::Text text = spool_.text(number, scratch);
-      draft.add(row.rows, row.row, text.key, text.lsn, text.metadata);
+      VARVE_CHECK(writer.add(row.rows, row.row, text.key, text.lsn, text.metadata));
     }
-    VARVE_CHECK(writer.add(std::move(draft)));
     // Scattered reads touch a page a row: give them back before they add up.
     touched_ += rows.size();
     if (touched_ > kReleaseRows) {

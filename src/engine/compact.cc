@@ -19,14 +19,14 @@ namespace {
 
 constexpr unsigned kCommitAttempts = 20;
 
-// Rows that lie in clusters of several parts, plus stale rows.
+// Rows that lie in scattered clusters, plus stale rows.
 std::uint64_t scattered_rows(const Generation& generation) {
   std::uint64_t rows = 0;
   for (std::size_t i = 0; i < generation.cluster_ids().size(); ++i) {
-    const auto parts = generation.parts_of(i);
-    for (const std::uint32_t number : parts) {
+    const bool scattered = generation.is_scattered(i);
+    for (const std::uint32_t number : generation.parts_of(i)) {
       const PartView& part = generation.parts()[number];
-      rows += parts.size() > 1 ? part.slot->ref.rows : part.stale_count;
+      rows += scattered ? part.slot->ref.rows : part.stale_count;
     }
   }
   return rows;
@@ -35,10 +35,10 @@ std::uint64_t scattered_rows(const Generation& generation) {
 bool is_outgrown(const Generation& generation) {
   const std::uint64_t rows = generation.live_rows();
   if (generation.cluster_ids().empty() || rows == 0) return false;
-  const std::uint32_t wanted = ann::cluster_count(rows);
-  const auto have = static_cast<std::uint32_t>(generation.cluster_ids().size());
-  if (wanted == 1 && have == 1) return false;
-  if (wanted > 1 && generation.manifest().probe_table.empty()) return true;
+  const std::size_t clusters = generation.cluster_ids().size();
+  if (clusters == 1 && ann::cluster_count(rows) == 1) return false;
+  // A single cluster is scanned whole and needs no table.
+  if (clusters > 1 && generation.manifest().probe_table.empty()) return true;
   const std::uint64_t fitted = std::max<std::uint64_t>(1, generation.manifest().fitted_rows);
   return rows > 2 * fitted || 2 * rows < fitted;
 }

@@ -9,8 +9,11 @@ namespace varve::engine {
 void normalise(float* row, std::uint32_t dim) {
   const double norm = kernels::squared_norm_exact(row, dim);
   if (norm <= 0) return;
-  const auto scale = static_cast<float>(1.0 / std::sqrt(norm));
-  for (std::uint32_t i = 0; i < dim; ++i) row[i] *= scale;
+  // In double: the inverse of a tiny norm overflows a float.
+  const double scale = 1.0 / std::sqrt(norm);
+  for (std::uint32_t i = 0; i < dim; ++i) {
+    row[i] = static_cast<float>(static_cast<double>(row[i]) * scale);
+  }
 }
 
 std::vector<float> rows_for_clusters(const kernels::Rows& rows, Metric metric) {

@@ -73,13 +73,12 @@ Status write_upserts(const NetOps& net, std::span<const std::uint32_t> nearest,
       type = end == begin ? narrow : kernels::common_type(type, narrow);
       ++end;
     }
-    PartDraft draft(cluster_ids[nearest[order[begin]]], dim, type);
+    VARVE_CHECK(writer.start_cluster(cluster_ids[nearest[order[begin]]], dim, type));
     for (; begin < end; ++begin) {
       const Tail::Op& op = net.upserts[order[begin]];
-      draft.add(kernels::rows_of(op.op.vector.data(), 1, dim), 0, op.op.key, op.lsn,
-                op.op.metadata);
+      const auto row = kernels::rows_of(op.op.vector.data(), 1, dim);
+      VARVE_CHECK(writer.add(row, 0, op.op.key, op.lsn, op.op.metadata));
     }
-    VARVE_CHECK(writer.add(std::move(draft)));
   }
   return {};
 }

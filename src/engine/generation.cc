@@ -6,11 +6,17 @@
 #include <cmath>
 
 #include "base/sha256.h"
+#include "engine/group_writer.h"
 #include "engine/section_reader.h"
 #include "kernels/distance.h"
 
 namespace varve::engine {
 namespace {
+
+// Between these neither the terms of a product with a unit vector that matter underflow nor does
+// their sum overflow.
+constexpr float kSquaredNormMin = 1e-24F;
+constexpr float kSquaredNormMax = 1e36F;
 
 Error missing(std::string_view name) {
   return Error{ErrorKind::not_found, fmt::format("object '{}' not found", name), {}};
@@ -41,7 +47,12 @@ Result<PartRows> make_rows(base::Bytes section, const PartSlot& slot,
   if (manifest.metric == Metric::cosine) {
     part.inverse_norms.resize(part.rows.count);
     kernels::squared_norm(part.rows, part.inverse_norms.data());
-    for (float& norm : part.inverse_norms) norm = norm > 0 ? 1.0F / std::sqrt(norm) : 0.0F;
+    for (std::uint32_t row = 0; row < part.rows.count; ++row) {
+      float& norm = part.inverse_norms[row];
+      const bool fits = norm >= kSquaredNormMin && norm <= kSquaredNormMax;
+      norm = fits ? 1.0F / std::sqrt(norm) : 0.0F;
+      if (!fits) part.extreme.push_back(row);
+    }
   }
   return part;
 }
@@ -155,6 +166,17 @@ std::span<const std::uint32_t> Generation::parts_of(std::size_t centroid) const 
   return std::span(cluster_parts_)
       .subspan(cluster_begins_[centroid],
                cluster_begins_[centroid + 1] - cluster_begins_[centroid]);
+}
+
+bool Generation::is_scattered(std::size_t centroid) const {
+  const auto parts = parts_of(centroid);
+  if (parts.size() < 2) return false;
+  std::uint64_t bytes = 0;
+  for (const std::uint32_t part : parts) {
+    for (const auto& section : parts_[part].slot->ref.sections) bytes += section.raw_bytes;
+  }
+  // The writer closes a part when it holds kGroupBytes; encoding may shrink it a little.
+  return parts.size() > 1 + 2 * bytes / kGroupBytes;
 }
 
 std::optional<std::uint32_t> Generation::part_by_id(std::uint64_t id) const {

@@ -31,6 +31,9 @@ struct PartRows {
   base::Bytes section;
   kernels::Rows rows;
   std::vector<float> inverse_norms;  // cosine only; 1 / |row|
+  // Cosine only; rows so long or so short that float32 products of them over- or underflow. Their
+  // distances are computed in double.
+  std::vector<std::uint32_t> extreme;
 
   std::size_t resident_bytes() const {
     return section.size() + inverse_norms.size() * sizeof(float);
@@ -109,6 +112,8 @@ class Generation {
   std::span<const PartView> parts() const { return parts_; }
   // Indexes into parts() of the cluster of centroid `i`.
   std::span<const std::uint32_t> parts_of(std::size_t centroid) const;
+  // Whether the cluster of centroid `i` lies in more parts than its bytes need.
+  bool is_scattered(std::size_t centroid) const;
   std::optional<std::uint32_t> part_by_id(std::uint64_t id) const;
   const format::StaleRows& stale() const { return stale_; }
   std::uint64_t live_rows() const { return manifest_.live_rows; }

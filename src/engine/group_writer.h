@@ -1,6 +1,7 @@
 // Collects rows into parts and parts into group objects of bounded size.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -16,31 +17,10 @@
 
 namespace varve::engine {
 
-// Rows of one cluster on their way into a part. Owns everything.
-class PartDraft {
- public:
-  // REQUIRES: every row that is added fits `type` exactly.
-  PartDraft(std::uint32_t cluster, std::uint32_t dim, kernels::RowType type)
-      : cluster_(cluster), dim_(dim), type_(type) {}
-
-  void add(const kernels::Rows& rows, std::size_t row, std::string_view key, const Lsn& lsn,
-           std::string_view metadata);
-  std::size_t rows() const { return lsns_.size(); }
-  std::size_t bytes() const { return rows_.size() + texts_.size() + lsns_.size() * sizeof(Lsn); }
-  std::uint32_t cluster() const { return cluster_; }
-
- private:
-  friend class GroupWriter;
-  std::uint32_t cluster_;
-  std::uint32_t dim_;
-  kernels::RowType type_;
-  std::vector<std::byte> rows_;  // without padding
-  std::string texts_;            // key, metadata, key, metadata, ...
-  std::vector<std::size_t> ends_;
-  std::vector<Lsn> lsns_;
-  bool has_metadata_ = false;
-  std::vector<float> scratch_;
-};
+// A part, and with it a group object, is closed when it holds this many bytes. Large enough that
+// requests are few, small enough that one is quickly rewritten; bounds the memory of every job that
+// writes clusters.
+inline constexpr std::size_t kGroupBytes = 8 * 1024 * 1024;
 
 // What a job wrote.
 struct WrittenGroups {
@@ -55,17 +35,43 @@ class GroupWriter {
  public:
   explicit GroupWriter(const JobContext& job) : job_(job) {}
 
-  // Parts come in the order in which they shall lie in storage. Empty drafts are ignored.
-  Status add(PartDraft draft);
+  // The rows that follow belong to `cluster`. Clusters come in the order in which they shall lie in
+  // storage; one without rows leaves no trace. REQUIRES: every row that is added fits `type`.
+  Status start_cluster(std::uint32_t cluster, std::uint32_t dim, kernels::RowType type);
+  // A cluster of very many bytes becomes several parts.
+  Status add(const kernels::Rows& rows, std::size_t row, std::string_view key, const Lsn& lsn,
+             std::string_view metadata);
   Result<WrittenGroups> finish();
 
  private:
+  // Rows of one cluster on their way into a part.
+  struct Draft {
+    std::uint32_t cluster = 0;
+    std::uint32_t dim = 0;
+    kernels::RowType type = kernels::RowType::f32;
+    std::vector<std::byte> rows;  // without padding
+    std::string texts;            // key, metadata, key, metadata, ...
+    std::vector<std::size_t> ends;
+    std::vector<Lsn> lsns;
+    bool has_metadata = false;
+
+    std::size_t bytes() const { return rows.size() + texts.size() + lsns.size() * sizeof(Lsn); }
+  };
+  // A draft as the encoder wants it; points into it.
+  struct Texts {
+    std::vector<std::string_view> keys, metadata;
+  };
+  static Texts texts_of(const Draft& draft);
+
+  Status close_part();
   Status flush();
 
   JobContext job_;
-  std::vector<PartDraft> pending_;
+  Draft draft_;
+  std::vector<Draft> pending_;
   std::size_t pending_bytes_ = 0;
   std::uint64_t next_part_ = 0;
+  std::vector<float> scratch_;
   WrittenGroups written_;
 };
 

@@ -18,7 +18,7 @@ constexpr double kGroupUsedMin = 0.85;
 struct Shape {
   std::uint64_t live = 0;
   std::uint64_t stale = 0;
-  std::size_t parts = 0;
+  bool scattered = false;
 };
 
 Shape shape_of(const Generation& generation, std::size_t centroid) {
@@ -27,14 +27,14 @@ Shape shape_of(const Generation& generation, std::size_t centroid) {
     const PartView& part = generation.parts()[number];
     shape.live += part.live_rows();
     shape.stale += part.stale_count;
-    ++shape.parts;
   }
+  shape.scattered = generation.is_scattered(centroid);
   return shape;
 }
 
 struct Bounds {
   std::uint64_t target;
-  bool is_dirty(const Shape& shape) const { return shape.parts > 1 || shape.stale > 0; }
+  bool is_dirty(const Shape& shape) const { return shape.scattered || shape.stale > 0; }
   // Sizes of trained clusters vary by themselves; only one that has changed since is resized, so
   // that compacting twice changes nothing.
   bool too_large(const Shape& shape) const { return is_dirty(shape) && shape.live > 2 * target; }
@@ -235,11 +235,12 @@ class Rewrite {
     if (rows.empty()) return {};
     auto type = rows.front().rows->rows.type;
     for (const RowData& row : rows) type = kernels::common_type(type, row.rows->rows.type);
-    PartDraft draft(cluster, edit_.manifest.dim, type);
+    VARVE_CHECK(writer_.start_cluster(cluster, edit_.manifest.dim, type));
     for (const RowData& row : rows) {
-      draft.add(row.rows->rows, row.row, row.key(), row.ids->lsn(row.row), row.text());
+      VARVE_CHECK(
+          writer_.add(row.rows->rows, row.row, row.key(), row.ids->lsn(row.row), row.text()));
     }
-    return writer_.add(std::move(draft));
+    return {};
   }
 
   void drop_rewritten_parts() {

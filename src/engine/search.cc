@@ -23,6 +23,9 @@ RowLocation location_of(std::uint64_t id) {
   return {static_cast<std::uint32_t>(id >> 32), static_cast<std::uint32_t>(id)};
 }
 
+// Clusters are visited in steps this much larger while they do not give k hits.
+constexpr std::size_t kWidenFactor = 4;
+
 // Candidates beyond k that are put into exact order, so that rounding of float32 at the edge of the
 // answer does not decide.
 constexpr std::size_t kSpareCandidates = 8;
@@ -89,15 +92,13 @@ class Search {
     prepare_query();
     choose_parts();
     cost_.rank_us = laps.lap();
-    VARVE_CHECK(generation_.load_rows(env_, scratch.parts));
     std::vector<Candidate> best = scan_tail();
-    std::size_t wanted = options_.k;
-    // Rows that a newer log entry replaced are dropped after the scan; if that leaves too few, more
-    // are taken. Ends: `wanted` doubles up to the number of rows.
-    while (true) {
-      VARVE_TRY(const bool enough, scan_clusters(wanted, best));
-      if (enough) break;
-      wanted *= 2;
+    VARVE_CHECK(scan(best));
+    // The log may have replaced the rows of the clusters visited, or k asks for more than they
+    // hold.
+    while (best.size() < options_.k && !every_row_ && !options_.nprobe) {
+      visit(cost_.nprobe * kWidenFactor);
+      VARVE_CHECK(scan(best));
     }
     cost_.scan_us = laps.lap();
     VARVE_TRY(QueryResult result, finish(best));
@@ -119,34 +120,42 @@ class Search {
 
   // Fills scratch.parts with what is to be scanned.
   void choose_parts() {
+    const auto clusters = static_cast<std::uint32_t>(generation_.cluster_ids().size());
+    if (options_.exact || clusters == 0) return visit(clusters);
+    if (options_.nprobe) return visit(*options_.nprobe);
+    ann::ProbePlan plan = ann::choose_probes(generation_.manifest().probe_table, options_.recall,
+                                             options_.k, clusters);
+    raise_to_rows_min(plan);
+    if (plan.nprobe >= clusters) return visit(clusters);
+    generation_.centroids().rank(scratch.query.data(), plan.nprobe, scratch.ranked);
+    visit_ranked(ann::probes_of(plan, scratch.ranked));
+  }
+
+  // Visits the `count` nearest clusters, or all.
+  void visit(std::size_t count) {
     const std::size_t clusters = generation_.cluster_ids().size();
-    std::size_t visited = clusters;
+    if (count < clusters) {
+      generation_.centroids().rank(scratch.query.data(), count, scratch.ranked);
+      return visit_ranked(count);
+    }
+    start_visit(clusters);
+    for (std::size_t i = 0; i < clusters; ++i) add_parts(i);
+  }
+
+  void visit_ranked(std::size_t count) {
+    // Distances that overflow rank nothing.
+    if (!std::isfinite(scratch.ranked[count - 1].distance)) {
+      return visit(generation_.cluster_ids().size());
+    }
+    start_visit(count);
+    for (std::size_t i = 0; i < count; ++i) add_parts(scratch.ranked[i].index);
+  }
+
+  void start_visit(std::size_t count) {
     scratch.parts.clear();
-    if (!options_.exact && clusters > 0) {
-      ann::ProbePlan plan;
-      if (options_.nprobe) {
-        plan.nprobe = plan.nprobe_min =
-            std::min<std::uint32_t>(*options_.nprobe, static_cast<std::uint32_t>(clusters));
-        plan.ratio = std::numeric_limits<float>::infinity();
-      } else {
-        plan = ann::choose_probes(generation_.manifest().probe_table, options_.recall, options_.k,
-                                  static_cast<std::uint32_t>(clusters));
-        raise_to_rows_min(plan);
-      }
-      if (plan.nprobe < clusters) {
-        generation_.centroids().rank(scratch.query.data(), plan.nprobe, scratch.ranked);
-        visited = ann::probes_of(plan, scratch.ranked);
-        for (std::size_t i = 0; i < visited; ++i) add_parts(scratch.ranked[i].index);
-        // Fewer rows than asked for: go on until there are enough.
-        if (rows_chosen() < options_.k) visited = clusters;
-      }
-    }
-    if (visited == clusters) {
-      scratch.parts.clear();
-      for (std::size_t i = 0; i < clusters; ++i) add_parts(i);
-    }
-    every_row_ = visited == clusters;
-    cost_.nprobe = visited;
+    scored_ = false;
+    every_row_ = count == generation_.cluster_ids().size();
+    cost_.nprobe = count;
     cost_.certainty = every_row_ ? Certainty::exact : Certainty::approximate;
   }
 
@@ -181,14 +190,33 @@ class Search {
     kernels::inner_product(scratch.query.data(), rows.rows, out);
     for (std::size_t i = 0; i < rows.rows.count; ++i)
       out[i] = 1.0F - out[i] * rows.inverse_norms[i];
+    for (const std::uint32_t row : rows.extreme) {
+      out[row] = static_cast<float>(exact_distance(rows.rows, row));
+    }
   }
 
   // Upper bound of the float32 distance that a row nearer than `threshold` can show.
   float with_margin(float threshold) const {
     const float error = kernels::distance_error(dim());
-    if (metric_ == Metric::euclidean) return threshold * (1.0F + 4.0F * error);
+    // Squares of tiny differences lose less than the smallest normal number.
+    if (metric_ == Metric::euclidean) {
+      return threshold * (1.0F + 4.0F * error) + std::numeric_limits<float>::min();
+    }
     // The product of unit vectors is at most 1, normalising included.
     return threshold + 8.0F * error + 1e-6F;
+  }
+
+  // Adds the candidates of the clusters chosen to `best`. Rows that a newer log entry replaced are
+  // dropped after the scan; if that leaves too few, more are taken. Ends: `wanted` doubles up to
+  // the number of rows.
+  Status scan(std::vector<Candidate>& best) {
+    VARVE_CHECK(generation_.load_rows(env_, scratch.parts));
+    std::size_t wanted = options_.k;
+    while (true) {
+      VARVE_TRY(const bool enough, scan_clusters(wanted, best));
+      if (enough) return {};
+      wanted *= 2;
+    }
   }
 
   // Adds candidates from the clusters to `best`, which holds those of the tail. False: rows that
@@ -216,7 +244,7 @@ class Search {
       score(generation_.parts()[part], out);
       out += generation_.parts()[part].slot->ref.rows;
     }
-    cost_.rows_scanned = rows;
+    cost_.rows_scanned += rows;
     live_chosen_ = rows_chosen();
     scored_ = true;
     return live_chosen_;
@@ -230,8 +258,11 @@ class Search {
       top.add_block(distances, part.slot->ref.rows, row_id(number, 0), part.stale_words());
       distances += part.slot->ref.rows;
     }
+    const auto found = top.take();
+    // Distances that overflow are all equal: the exact ones decide.
+    if (!std::isfinite(found.back().distance)) return all_within_margin(capacity);
     std::vector<std::uint64_t> ids;
-    for (const auto& scored : top.take()) ids.push_back(scored.id);
+    for (const auto& scored : found) ids.push_back(scored.id);
     return ids;
   }
 
