@@ -174,9 +174,15 @@ class Lloyd {
 
 }  // namespace
 
+// Up to here clusters grow faster than the square root of the rows.
+constexpr double kSteepRowsMax = 1e6;
+
 std::uint32_t cluster_count(std::uint64_t rows) {
   if (rows <= kFlatRowsMax) return 1;
-  return static_cast<std::uint32_t>(std::lround(2 * std::sqrt(static_cast<double>(rows))));
+  const auto n = static_cast<double>(rows);
+  const double count = n < kSteepRowsMax ? 0.2 * std::pow(n, 0.75)
+                                         : 0.2 * std::pow(kSteepRowsMax, 0.25) * std::sqrt(n);
+  return static_cast<std::uint32_t>(std::lround(count));
 }
 
 std::uint64_t cluster_rows_target(std::uint64_t rows) {

@@ -11,8 +11,11 @@
 
 namespace varve::ann {
 
-// Clusters for `rows` rows: about 2 * sqrt(rows), so that the rows of a fixed number of probes grow
-// like the square root; 1 below kFlatRowsMax, where a scan is faster than any detour.
+// Clusters for `rows` rows: 0.2 * rows^0.75 up to a million, from there like the square root, since
+// training and assignment cost rows times clusters. More than the square root because a growing
+// part of the neighbours lies behind borders: at equal recall 6,324 clusters of a million rows scan
+// half of what 2,000 do (docs/benchmarks/scale.md). 1 below kFlatRowsMax, where a scan is faster
+// than any detour.
 inline constexpr std::uint64_t kFlatRowsMax = 4096;
 std::uint32_t cluster_count(std::uint64_t rows);
 // Rows that a cluster of an index with `rows` rows should have: split above twice, merge below a

@@ -42,11 +42,15 @@ double objective(const Generated& data, std::span<const float> centroids) {
   return sum;
 }
 
-TEST(ClusterCount, GrowsLikeTheSquareRoot) {
+TEST(ClusterCount, GrowsFasterThanTheSquareRootUpToAMillionRows) {
   EXPECT_EQ(cluster_count(0), 1U);
   EXPECT_EQ(cluster_count(kFlatRowsMax), 1U);
   EXPECT_GT(cluster_count(kFlatRowsMax + 1), 100U);
-  for (const std::uint64_t rows : {10'000U, 40'000U, 250'000U, 4'000'000U}) {
+  EXPECT_EQ(cluster_count(10'000), 200U);
+  for (const std::uint64_t rows : {10'000U, 40'000U, 62'500U}) {
+    EXPECT_NEAR(cluster_count(16 * rows), 8.0 * cluster_count(rows), 8.0) << rows;
+  }
+  for (const std::uint64_t rows : {1'000'000U, 4'000'000U}) {
     EXPECT_NEAR(cluster_count(4 * rows), 2.0 * cluster_count(rows), 2.0) << rows;
   }
 }

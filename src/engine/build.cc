@@ -13,6 +13,8 @@ namespace varve::engine {
 namespace {
 
 constexpr std::uint64_t kSampleRowsPerCluster = 64;
+// Of large inputs a quarter is enough, and bounds memory.
+constexpr std::uint64_t kSampleRowsMin = 64 * 1024;
 constexpr std::uint64_t kSampleBytesMax = 512ULL << 20;
 // Held-out queries of the recall table: rows, and means of two rows, which lie between clusters as
 // questions do that are unlike the rows.
@@ -106,8 +108,9 @@ class Build {
     const std::uint32_t clusters =
         options_.clusters > 0 ? options_.clusters : ann::cluster_count(built_.rows);
     const std::uint64_t row_bytes = options_.dim * sizeof(float);
-    const std::uint64_t wanted =
-        std::min(clusters * kSampleRowsPerCluster, kSampleBytesMax / row_bytes);
+    const std::uint64_t wanted = std::min({clusters * kSampleRowsPerCluster,
+                                           std::max(kSampleRowsMin, built_.rows / 4),
+                                           kSampleBytesMax / row_bytes});
     report("train", 0, clusters, "clusters");
     std::vector<float> sample;
     const auto rows = sample_rows(wanted);

@@ -33,7 +33,8 @@ struct Built {
   double train_seconds = 0, assign_seconds = 0, write_seconds = 0;
 };
 
-// Memory: a sample of at most 64 rows a cluster, 20 bytes a row, and a few blocks.
+// Memory: a sample of at most 64 rows a cluster (of large inputs a quarter of the rows and at most
+// 512 MiB), until it ends; then at most 44 bytes a row, and a few blocks.
 Result<Built> build(const JobContext& job, const Spool& spool, const BuildOptions& options);
 
 }  // namespace varve::engine
