@@ -85,6 +85,7 @@ class Rewrite {
     edit_.manifest.groups.insert(edit_.manifest.groups.end(), written.groups.begin(),
                                  written.groups.end());
     centroids_.dim = edit_.manifest.dim;
+    scale_probe_table();
     VARVE_CHECK(set_centroids(job_, centroids_, edit_));
     VARVE_CHECK(
         add_key_map(job_, generation_, generation_.stale(), std::move(written.locations), edit_));
@@ -241,6 +242,18 @@ class Rewrite {
           writer_.add(row.rows->rows, row.row, row.key(), row.ids->lsn(row.row), row.text()));
     }
     return {};
+  }
+
+  // Pieces of a cluster that was split are visited instead of it: as many more as there are now.
+  // The table is fitted anew when the index is rebuilt.
+  void scale_probe_table() {
+    const std::uint64_t before = count();
+    const std::uint64_t after = centroids_.clusters.size();
+    if (after <= before) return;
+    for (auto& point : edit_.manifest.probe_table) {
+      const std::uint64_t scaled = (point.nprobe * after + before - 1) / before;
+      point.nprobe = static_cast<std::uint32_t>(std::min(scaled, after));
+    }
   }
 
   void drop_rewritten_parts() {
