@@ -185,8 +185,10 @@ Status seal_all(const Env& env, const Names& names, const format::Uuid& index,
     const std::string key = names.log(position);
     VARVE_TRY(const auto object, env.store->get(key, env.deadline()));
     if (object) {
-      VARVE_TRY(const auto envelope, format::decode_envelope(object->bytes, index, key));
-      const bool seal = envelope.identity.kind == format::Kind::seal;
+      // What cannot be read fills its slot too, so nobody can write there. If it is the seal of the
+      // epoch, another one comes behind it.
+      const auto envelope = format::decode_envelope(object->bytes, index, key);
+      const bool seal = envelope && envelope->identity.kind == format::Kind::seal;
       position = seal ? format::LogPosition{position.epoch + 1, 0}
                       : format::LogPosition{position.epoch, position.seq + 1};
       continue;

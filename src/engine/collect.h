@@ -31,6 +31,7 @@ void discard_job(Core& core, std::uint64_t job);
 Status abort_abandoned_jobs(Core& core);
 
 // Ends every epoch of a deleted index with a seal, so that no stalled writer is acknowledged.
+// Damaged log objects are passed over: an index that cannot be read can still be dropped.
 Status seal_all(const Env& env, const Names& names, const format::Uuid& index,
                 const format::Head& head);
 // Removes every object of a deleted index but HEAD and the seals.
