@@ -363,8 +363,11 @@ class World {
 
   void failed_read(const Error& error) {
     ++counts_.failed_reads;
-    // Faults are temporary, so an index that reports damage or a defect is broken.
-    if (error.kind == ErrorKind::internal || error.kind == ErrorKind::not_found) {
+    // Faults are temporary, so an index that reports a loss or a defect is broken. Bytes that were
+    // damaged on the way are `corrupt` too.
+    const bool lost = error.message.find("which HEAD needs") != std::string::npos ||
+                      error.message.find("is missing") != std::string::npos;
+    if (error.kind == ErrorKind::internal || error.kind == ErrorKind::not_found || lost) {
       oracle_.violation("a read failed: " + error.message);
     }
   }

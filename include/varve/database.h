@@ -170,8 +170,11 @@ class Database {
   // `exist_ok`.
   virtual Result<std::shared_ptr<Index>> create_index(const IndexName& name,
                                                       const IndexConfig& config, bool exist_ok) = 0;
-  // `not_found`: no such index.
+  // `not_found`: no such index. `corrupt`: it exists, and an object that it needs is damaged or
+  // lost.
   virtual Result<std::shared_ptr<Index>> open_index(const IndexName& name) = 0;
+  // Index::fsck, also for an index that `open_index` finds corrupt.
+  virtual Result<FsckReport> fsck_index(const IndexName& name, const ProgressSink& progress) = 0;
   // Removes the index and everything it holds. `not_found`: no such index.
   virtual Status drop_index(const IndexName& name) = 0;
   // Names in byte order.

@@ -2,8 +2,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "engine/names.h"
+#include "engine/core.h"
 #include "engine/test_env.h"
+#include "store/memory_store.h"
 #include "store/test_stores.h"
 
 namespace varve::engine {
@@ -11,6 +12,7 @@ namespace {
 
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 
 const IndexName kName{"test", "index"};
 const IndexConfig kConfig{.dim = 2, .metric = Metric::euclidean};
@@ -26,6 +28,16 @@ int spoil(store::MemoryStore& memory, const std::string& part) {
     ++spoilt;
   }
   return spoilt;
+}
+
+// Removes every object whose key contains `part`. Returns the key of one.
+std::string lose(store::MemoryStore& memory, const std::string& part) {
+  std::vector<std::string> keys;
+  for (const auto& [key, object] : memory.objects()) {
+    if (key.find(part) != std::string::npos) keys.push_back(key);
+  }
+  EXPECT_TRUE(memory.remove(keys, store::kNever));
+  return keys.empty() ? "" : keys.front();
 }
 
 Status put(Index& index, const std::string& key) {
@@ -52,6 +64,58 @@ TEST(Damage, AnIndexWithADamagedLogCanBeDroppedAndItsNameUsedAgain) {
   auto again = process.database().create_index(kName, kConfig, false);
   ASSERT_TRUE(again) << again.error().message;
   EXPECT_TRUE(put(**again, "a"));
+}
+
+// Each of the objects in turn without which nothing of an index can be read.
+TEST(Damage, AnIndexWithALostObjectIsCorruptAndTheObjectIsNamed) {
+  for (const char* part : {"/m/", "/HEAD", "/d/"}) {
+    auto memory = store::make_memory_store(test_clock());
+    Process process(memory, 4);
+    auto index = *process.database().create_index(kName, kConfig, false);
+    ASSERT_TRUE(put(*index, "a"));
+    ASSERT_TRUE(index->fold());
+    const std::string lost = lose(*memory, part);
+    Process other(memory, 5);
+    auto opened = other.database().open_index(kName);
+    ASSERT_FALSE(opened);
+    EXPECT_EQ(opened.error().kind, ErrorKind::corrupt) << opened.error().message;
+    EXPECT_THAT(opened.error().message, HasSubstr(part));
+    EXPECT_EQ(other.database().list_indexes()->size(), 1U);
+    const auto report = other.database().fsck_index(kName, {});
+    ASSERT_TRUE(report) << report.error().message;
+    ASSERT_THAT(report->findings, Not(IsEmpty())) << part;
+    const FsckFinding& first = report->findings[0];
+    EXPECT_THAT(first.object + first.message, HasSubstr(part));
+    EXPECT_TRUE(other.database().drop_index(kName)) << part;
+  }
+}
+
+TEST(Damage, AQueryNamesTheObjectThatIsLost) {
+  auto memory = store::make_memory_store(test_clock());
+  Process process(memory, 6), other(memory, 7);
+  auto index = *process.database().create_index(kName, kConfig, false);
+  ASSERT_TRUE(put(*index, "a"));
+  ASSERT_TRUE(index->fold());
+  auto theirs = *other.database().open_index(kName);
+  const std::string lost = lose(*memory, "/d/");
+  const std::vector<float> vector{1, 2};
+  const auto answer = theirs->query(vector, exact_query(1));
+  ASSERT_FALSE(answer);
+  EXPECT_EQ(answer.error().kind, ErrorKind::corrupt) << answer.error().message;
+  EXPECT_THAT(answer.error().message, HasSubstr("/d/"));
+}
+
+TEST(Damage, ATakeOverNamesTheManifestThatIsLost) {
+  auto memory = store::make_memory_store(test_clock());
+  Process process(memory, 8), writer(memory, 9);
+  auto index = *process.database().create_index(kName, kConfig, false);
+  const auto uuid = *format::Uuid::from_hex(index->info()->uuid);
+  lose(*memory, "/m/");
+  Core core(writer.env(), uuid);
+  const auto owned = core.writer.ensure_owner();
+  ASSERT_FALSE(owned);
+  EXPECT_EQ(owned.error().kind, ErrorKind::corrupt) << owned.error().message;
+  EXPECT_THAT(owned.error().message, HasSubstr("/m/"));
 }
 
 }  // namespace

@@ -9,8 +9,10 @@
 #include "base/random.h"
 #include "engine/catalog.h"
 #include "engine/collect.h"
+#include "engine/core.h"
 #include "engine/database.h"
 #include "engine/env.h"
+#include "engine/fsck.h"
 #include "engine/index.h"
 #include "engine/validate.h"
 #include "store/open.h"
@@ -57,6 +59,16 @@ class StoredDatabase final : public Database {
       return tl::unexpected(no_index(name));
     }
     return open_with(entry->uuid, name);
+  }
+
+  Result<FsckReport> fsck_index(const IndexName& name, const ProgressSink& progress) override {
+    VARVE_CHECK(validate_name(name));
+    VARVE_TRY(const auto entry, find_index(env_, name));
+    if (!entry || entry->state == format::CatalogState::deleting) {
+      return tl::unexpected(no_index(name));
+    }
+    Core core(env_, entry->uuid);
+    return fsck(core, progress);
   }
 
   Status drop_index(const IndexName& name) override {
@@ -124,6 +136,9 @@ class OwningDatabase final : public Database {
   }
   Result<std::shared_ptr<Index>> open_index(const IndexName& name) override {
     return database_->open_index(name);
+  }
+  Result<FsckReport> fsck_index(const IndexName& name, const ProgressSink& progress) override {
+    return database_->fsck_index(name, progress);
   }
   Status drop_index(const IndexName& name) override { return database_->drop_index(name); }
   Result<std::vector<IndexName>> list_indexes() override { return database_->list_indexes(); }

@@ -346,13 +346,26 @@ class Check {
 
 }  // namespace
 
+namespace {
+
+FsckReport without_head(const Core& core, const Error& error) {
+  FsckReport report;
+  report.findings.push_back({"I5", core.names.head(), error.message});
+  return report;
+}
+
+}  // namespace
+
 Result<FsckReport> fsck(Core& core, const ProgressSink& progress) {
   // A writer may commit meanwhile: findings count only if HEAD stood still.
   for (unsigned attempt = 0;; ++attempt) {
-    VARVE_TRY(const StoredHead before, read_head(core.env, core.names, core.index));
+    const auto before = read_head(core.env, core.names, core.index);
+    if (!before && before.error().kind == ErrorKind::corrupt)
+      return without_head(core, before.error());
+    VARVE_CHECK(before);
     VARVE_TRY(auto report, Check(core, progress).run());
     VARVE_TRY(const StoredHead after, read_head(core.env, core.names, core.index));
-    if (before.head.version == after.head.version || attempt == 5) return report;
+    if (before->head.version == after.head.version || attempt == 5) return report;
     back_off(core.env, attempt);
   }
 }

@@ -7,8 +7,9 @@
 
 namespace varve::engine {
 
-// Reads every object that HEAD reaches. Damage is a finding, not an error; an error means that the
-// store could not be asked, or that HEAD itself is missing.
+// Reads every object that HEAD reaches. Damage is a finding, not an error, a lost HEAD too; an
+// error means that the store could not be asked. Needs nothing of the index but its name: `core`
+// need not have been read.
 Result<FsckReport> fsck(Core& core, const ProgressSink& progress);
 
 }  // namespace varve::engine

@@ -29,11 +29,19 @@ Result<StoredHead> read_head(const Env& env, const Names& names, const format::U
   const std::string key = names.head();
   for (unsigned attempt = 1;; ++attempt) {
     VARVE_TRY(auto object, env.store->get(key, env.deadline()));
-    if (!object) return fail(ErrorKind::not_found, "object '" + key + "' not found");
+    if (!object) return fail(ErrorKind::corrupt, "object '" + key + "' is missing");
     auto head = format::decode_head(object->bytes, index, key);
     if (head) return StoredHead{std::move(*head), object->etag};
     if (attempt == kReadAttempts) return tl::unexpected(head.error());
   }
+}
+
+Status explain_missing(const Env& env, const Names& names, const format::Uuid& index,
+                       std::uint64_t version, const Error& missing) {
+  VARVE_TRY(const StoredHead stored, read_head(env, names, index));
+  if (stored.head.state == format::IndexState::deleted) return tl::unexpected(missing);
+  if (stored.head.version != version) return {};
+  return fail(ErrorKind::corrupt, missing.message + ", which HEAD needs");
 }
 
 Result<CasOutcome> swap_head(const Env& env, const Names& names, const format::Uuid& index,

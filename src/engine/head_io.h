@@ -17,8 +17,13 @@ struct StoredHead {
   store::Etag etag;
 };
 
-// `not_found`: there is no HEAD. `corrupt`: it fails verification.
+// `corrupt`: there is no HEAD, though one is never removed, or it fails verification.
 Result<StoredHead> read_head(const Env& env, const Names& names, const format::Uuid& index);
+
+// Why an object that HEAD `version` reaches is missing. Ok: a newer version replaced it, start
+// over. `missing`: the index was dropped. `corrupt`: it is lost.
+Status explain_missing(const Env& env, const Names& names, const format::Uuid& index,
+                       std::uint64_t version, const Error& missing);
 
 // One change of HEAD.
 struct CasOutcome {

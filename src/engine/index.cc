@@ -204,8 +204,14 @@ class StoredIndex final : public Index, public std::enable_shared_from_this<Stor
     for (unsigned attempt = 1;; ++attempt) {
       VARVE_TRY(const View view, core_->reader.refresh());
       auto result = work(view);
-      const bool gone = !result && result.error().kind == ErrorKind::not_found;
-      if (!gone || attempt == kQueryAttempts) return result;
+      if (result || result.error().kind != ErrorKind::not_found) return result;
+      const Error missing = result.error();
+      VARVE_CHECK(
+          explain_missing(core_->env, core_->names, core_->index, view.head_version, missing));
+      if (attempt == kQueryAttempts) {
+        return fail(ErrorKind::unavailable,
+                    missing.message + ": the index changes faster than it can be read");
+      }
     }
   }
 
@@ -354,6 +360,9 @@ Result<std::shared_ptr<Index>> open_index(const Env& env, const format::Uuid& uu
 
 Status drop_index_objects(const Env& env, const format::Uuid& uuid) {
   const Names names(uuid);
+  VARVE_TRY(const auto stored, env.store->get(names.head(), env.deadline()));
+  // Lost: nobody can commit or take over any more, and there is no epoch to seal.
+  if (!stored) return remove_all_but_fences(env, names, uuid);
   // From here on no writer of an older epoch can commit, and none can take over.
   auto deleted = update_head(env, names, uuid, [](format::Head& head) -> Status {
     ++head.epoch;
@@ -361,7 +370,6 @@ Status drop_index_objects(const Env& env, const format::Uuid& uuid) {
     head.jobs.clear();
     return {};
   });
-  if (!deleted && deleted.error().kind == ErrorKind::not_found) return {};
   VARVE_CHECK(deleted);
   VARVE_CHECK(seal_all(env, names, uuid, deleted->head));
   return remove_all_but_fences(env, names, uuid);

@@ -14,7 +14,7 @@ namespace varve::engine {
 Status create_index_objects(const Env& env, const format::Uuid& uuid, const IndexName& name,
                             const IndexConfig& config);
 
-// `not_found`: there is no such HEAD, or the index was dropped.
+// `not_found`: the index was dropped. `corrupt`: HEAD or what it names is damaged or lost.
 Result<std::shared_ptr<Index>> open_index(const Env& env, const format::Uuid& uuid,
                                           const IndexName& name);
 

@@ -45,13 +45,12 @@ Reader::Reader(const Env& env, Names names, const format::Uuid& index)
 Result<View> Reader::refresh() {
   base::Turn::Held held(turn_);
   for (unsigned attempt = 0; attempt < kRefreshAttempts; ++attempt) {
-    auto view = try_refresh();
+    format::Head head;
+    auto view = try_refresh(head);
     if (!view) {
-      // An object that is gone was collected after a newer version replaced it.
       if (view.error().kind != ErrorKind::not_found) return tl::unexpected(view.error());
-      VARVE_TRY(const StoredHead stored, read_head(env_, names_, index_));
-      if (stored.head.state == format::IndexState::deleted) return tl::unexpected(view.error());
-      if (attempt + 1 == kRefreshAttempts) return tl::unexpected(view.error());
+      // An object that is gone was collected after a newer version replaced it.
+      VARVE_CHECK(explain_missing(env_, names_, index_, head.version, view.error()));
     } else if (*view) {
       return std::move(**view);
     }
@@ -60,9 +59,9 @@ Result<View> Reader::refresh() {
   return fail(ErrorKind::unavailable, "the index changes faster than it can be read");
 }
 
-Result<std::optional<View>> Reader::try_refresh() {
-  VARVE_TRY(const StoredHead stored, read_head(env_, names_, index_));
-  const format::Head& head = stored.head;
+Result<std::optional<View>> Reader::try_refresh(format::Head& head) {
+  VARVE_TRY(StoredHead stored, read_head(env_, names_, index_));
+  head = std::move(stored.head);
   if (head.state == format::IndexState::deleted) {
     return fail(ErrorKind::not_found, "the index was dropped");
   }

@@ -28,7 +28,7 @@ class Reader {
   Reader(const Env& env, Names names, const format::Uuid& index);
 
   // A view that contains everything acknowledged before the call. `not_found`: the index was
-  // dropped.
+  // dropped. `corrupt`: damaged, or an object that HEAD needs is lost; it is named.
   Result<View> refresh();
   // Operations in the tail, as far as known without asking the store.
   std::size_t tail_ops() const;
@@ -48,8 +48,8 @@ class Reader {
   void adopt(std::shared_ptr<const Generation> generation, const format::Head& head);
 
  private:
-  // nullopt: HEAD moved while the log was read; start over.
-  Result<std::optional<View>> try_refresh();
+  // nullopt: HEAD moved while the log was read; start over. `head` is what it went by.
+  Result<std::optional<View>> try_refresh(format::Head& head);
   Result<std::shared_ptr<const Generation>> generation_of(const format::Head& head);
   Status read_to_the_end(Tail& tail, std::uint32_t dim);
   void adopt_locked(std::shared_ptr<const Generation> generation, const format::Head& head);

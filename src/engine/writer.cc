@@ -181,6 +181,7 @@ Status Writer::take_over() {
   } else {
     auto loaded = Generation::load(env_, index_, opening.head, previous);
     if (!loaded && loaded.error().kind == ErrorKind::not_found) {
+      VARVE_CHECK(explain_missing(env_, names_, index_, opening.head.version, loaded.error()));
       return fail(ErrorKind::conflict, loaded.error().message);
     }
     VARVE_CHECK(loaded);

@@ -94,6 +94,10 @@ class MapDatabase final : public Database {
     if (!index) return fail(ErrorKind::not_found, "no index");
     return index;
   }
+  Result<FsckReport> fsck_index(const IndexName&, const ProgressSink& progress) override {
+    if (!index) return fail(ErrorKind::not_found, "no index");
+    return index->fsck(progress);
+  }
   Status drop_index(const IndexName&) override {
     if (!index) return fail(ErrorKind::not_found, "no index");
     index.reset();

@@ -81,6 +81,10 @@ Result<int> list_indexes(const Settings& settings) {
     if (!info) {
       print_error(settings.output, info.error().with_context(name.str()));
       exit_code = kExitPartial;
+      // Dropped by another process meanwhile, or there and not readable.
+      if (info.error().kind == ErrorKind::not_found) continue;
+      rows.push_back(Json{{"name", name.str()}, {"error", to_string(info.error().kind)}});
+      table.add({name.str(), "-", std::string(to_string(info.error().kind)), "-", "-"});
       continue;
     }
     rows.push_back(info_json(*info));
@@ -145,10 +149,11 @@ Result<int> compact_index(const Settings& settings, const std::string& name) {
 }
 
 Result<int> check_index(const Settings& settings, const std::string& name) {
-  VARVE_TRY(const OpenIndex open, open_index(settings, name));
+  VARVE_TRY(const IndexName parsed, parse_index_name(name));
+  VARVE_TRY(auto database, open_database(settings));
   const ProgressStyle style = progress_style(settings.progress);
   ProgressPrinter progress("fsck " + name, style, base::system_clock());
-  VARVE_TRY(const FsckReport report, open.index->fsck(progress.sink()));
+  VARVE_TRY(const FsckReport report, database->fsck_index(parsed, progress.sink()));
   Json findings = Json::array();
   std::string lines;
   for (const FsckFinding& finding : report.findings) {
