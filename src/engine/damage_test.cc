@@ -1,4 +1,5 @@
 // What is damaged or lost is named, and stands in nobody's way.
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -116,6 +117,65 @@ TEST(Damage, ATakeOverNamesTheManifestThatIsLost) {
   ASSERT_FALSE(owned);
   EXPECT_EQ(owned.error().kind, ErrorKind::corrupt) << owned.error().message;
   EXPECT_THAT(owned.error().message, HasSubstr("/m/"));
+}
+
+TEST(Fsck, FindsNothingInAHealthyIndexThatIsWritten) {
+  auto memory = store::make_memory_store(test_clock());
+  auto hooked = std::make_shared<HookStore>(memory);
+  Process process(memory, 10), checker(hooked, 11), third(memory, 12);
+  auto index = *process.database().create_index(kName, kConfig, false);
+  auto checked = *checker.database().open_index(kName);
+  auto other = *third.database().open_index(kName);
+  ASSERT_TRUE(put(*index, "a"));
+  int written = 0;
+  // Between the look at the log and the listing: two writers that take the index from each other.
+  hooked->before = [&](std::string_view method, std::string_view) {
+    if (method != "list") return;
+    ASSERT_TRUE(put(*index, fmt::format("b{}", ++written)));
+    ASSERT_TRUE(put(*index, fmt::format("b{}", ++written)));
+    ASSERT_TRUE(put(*other, fmt::format("b{}", ++written)));
+  };
+  const auto report = checked->fsck({});
+  ASSERT_TRUE(report) << report.error().message;
+  EXPECT_GE(written, 3);
+  EXPECT_THAT(report->findings, IsEmpty());
+}
+
+TEST(Fsck, FindsNothingWhileFoldsAndCollectionsMoveHead) {
+  auto memory = store::make_memory_store(test_clock());
+  auto hooked = std::make_shared<HookStore>(memory);
+  Process process(memory, 13), checker(hooked, 14);
+  auto index = *process.database().create_index(kName, kConfig, false);
+  auto checked = *checker.database().open_index(kName);
+  ASSERT_TRUE(put(*index, "a"));
+  int written = 0;
+  hooked->before = [&](std::string_view, std::string_view key) {
+    if (key.find("/d/") == std::string_view::npos && key.find("/wal/") == std::string_view::npos) {
+      return;
+    }
+    ASSERT_TRUE(put(*index, fmt::format("b{}", ++written)));
+    ASSERT_TRUE(index->compact({}));
+  };
+  ASSERT_TRUE(index->compact({}));
+  const auto report = checked->fsck({});
+  ASSERT_GT(written, 0);
+  if (report) {
+    EXPECT_THAT(report->findings, IsEmpty());
+  } else {
+    EXPECT_EQ(report.error().kind, ErrorKind::unavailable) << report.error().message;
+  }
+}
+
+TEST(Fsck, FindsAHoleInTheLog) {
+  auto memory = store::make_memory_store(test_clock());
+  Process process(memory, 15);
+  auto index = *process.database().create_index(kName, kConfig, false);
+  for (const char* key : {"a", "b", "c"}) ASSERT_TRUE(put(*index, key));
+  lose(*memory, "/wal/00000000000000000001/00000000000000000001");
+  const auto report = process.database().fsck_index(kName, {});
+  ASSERT_TRUE(report) << report.error().message;
+  ASSERT_EQ(report->findings.size(), 1U);
+  EXPECT_EQ(report->findings[0].invariant, "I2");
 }
 
 }  // namespace

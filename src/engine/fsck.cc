@@ -15,6 +15,7 @@ namespace varve::engine {
 namespace {
 
 constexpr std::uint32_t kListPage = 1000;
+constexpr unsigned kAttemptsMax = 6;
 
 // Order-independent sum over all live keys, so that equal states give equal hashes whatever their
 // layout in storage.
@@ -45,6 +46,9 @@ class Check {
  public:
   Check(Core& core, const ProgressSink& progress) : core_(core), progress_(progress) {}
 
+  // Something was found that a commit meanwhile explains as well: it counts if HEAD stood still.
+  bool depends_on_head() const { return depends_on_head_; }
+
   Result<FsckReport> run() {
     VARVE_TRY(const StoredHead stored, read_head(core_.env, core_.names, core_.index));
     head_ = stored.head;
@@ -52,6 +56,7 @@ class Check {
     reach(core_.names.head(), 0);
     auto generation = Generation::load(core_.env, core_.index, head_, nullptr);
     if (!generation) {
+      note_if_missing(generation.error());
       finding("I5", head_.manifest_name, generation.error().message);
       return std::move(report_);
     }
@@ -74,6 +79,11 @@ class Check {
     if (count > kFindingsMax) return;
     if (count == kFindingsMax) message = "more findings of this kind are left out";
     report_.findings.push_back({std::move(invariant), std::move(object), std::move(message)});
+  }
+
+  // Collections remove what a newer HEAD does not reach.
+  void note_if_missing(const Error& error) {
+    if (error.kind == ErrorKind::not_found) depends_on_head_ = true;
   }
 
   void reach(const std::string& name, std::uint64_t bytes) {
@@ -102,6 +112,7 @@ class Check {
   std::optional<base::Bytes> verified(const format::BlobRef& ref, format::Kind kind) {
     auto object = core_.env.store->get(ref.name, core_.env.deadline());
     if (!object || !*object) {
+      depends_on_head_ = depends_on_head_ || object;
       finding("I5", ref.name, object ? "the object is missing" : object.error().message);
       return std::nullopt;
     }
@@ -179,7 +190,9 @@ class Check {
     const auto metadata = generation_->read_metadata(core_.env, number);
     for (const Error* error : {rows ? nullptr : &rows.error(), ids ? nullptr : &ids.error(),
                                metadata ? nullptr : &metadata.error()}) {
-      if (error != nullptr) finding("object", group.blob.name, error->message);
+      if (error == nullptr) continue;
+      note_if_missing(*error);
+      finding("object", group.blob.name, error->message);
     }
     if (!rows || !ids || !metadata) return;
     std::vector<float> values(generation_->manifest().dim);
@@ -314,10 +327,30 @@ class Check {
     const auto sealed = seals_.find(position->epoch);
     if (sealed != seals_.end() && position->seq > sealed->second) {
       finding("I19", key, "a log object stands behind the seal of its epoch");
-    } else {
+      return {};
+    }
+    VARVE_TRY(const bool is_written, is_written_up_to(*position));
+    if (!is_written) {
+      depends_on_head_ = true;  // a fold removes slots in front of this one
       finding("I2", key, "a log object stands behind a hole");
     }
     return {};
+  }
+
+  // The log grows while it is checked: reads on where the last look ended. False: a slot before
+  // `position` is empty, after `position` was seen to be filled.
+  Result<bool> is_written_up_to(format::LogPosition position) {
+    if (!end_of_log_) end_of_log_ = tail_->next();
+    // Ends: each turn passes one slot that is filled.
+    while (*end_of_log_ <= position) {
+      VARVE_TRY(const auto entry, read_log_for_check(*end_of_log_));
+      if (!entry) return false;
+      const bool seal = std::holds_alternative<format::Seal>(*entry);
+      if (seal) seals_.emplace(end_of_log_->epoch, end_of_log_->seq);
+      end_of_log_ = seal ? format::LogPosition{end_of_log_->epoch + 1, 0}
+                         : format::LogPosition{end_of_log_->epoch, end_of_log_->seq + 1};
+    }
+    return true;
   }
 
   Result<std::optional<format::LogEntry>> read_log_for_check(format::LogPosition position) {
@@ -334,13 +367,15 @@ class Check {
   format::Head head_;
   std::shared_ptr<Generation> generation_;
   std::unique_ptr<Tail> tail_;
-  std::map<std::uint64_t, std::uint64_t> seals_;  // epoch -> slot of the seal that ends it
+  std::optional<format::LogPosition> end_of_log_;  // as far as is_written_up_to() has read
+  std::map<std::uint64_t, std::uint64_t> seals_;   // epoch -> slot of the seal that ends it
   std::unordered_set<std::string> reachable_;
   std::unordered_set<std::string> expected_;  // not reachable, but known to be on their way out
   std::vector<format::KeyLocation> locations_;
   std::vector<Row> rows_;
   StateHash hash_;
   std::map<std::string, std::size_t> findings_;
+  bool depends_on_head_ = false;
   FsckReport report_;
 };
 
@@ -357,15 +392,22 @@ FsckReport without_head(const Core& core, const Error& error) {
 }  // namespace
 
 Result<FsckReport> fsck(Core& core, const ProgressSink& progress) {
-  // A writer may commit meanwhile: findings count only if HEAD stood still.
-  for (unsigned attempt = 0;; ++attempt) {
+  for (unsigned attempt = 1;; ++attempt) {
     const auto before = read_head(core.env, core.names, core.index);
-    if (!before && before.error().kind == ErrorKind::corrupt)
+    if (!before && before.error().kind == ErrorKind::corrupt) {
       return without_head(core, before.error());
+    }
     VARVE_CHECK(before);
-    VARVE_TRY(auto report, Check(core, progress).run());
+    Check check(core, progress);
+    VARVE_TRY(auto report, check.run());
+    // What does not depend on HEAD is true whatever was committed meanwhile.
+    if (!check.depends_on_head()) return report;
     VARVE_TRY(const StoredHead after, read_head(core.env, core.names, core.index));
-    if (before->head.version == after.head.version || attempt == 5) return report;
+    if (before->head.version == after.head.version) return report;
+    if (attempt == kAttemptsMax) {
+      return fail(ErrorKind::unavailable, "the index changes faster than it can be checked",
+                  "try again while fewer folds and compactions run");
+    }
     back_off(core.env, attempt);
   }
 }

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -44,6 +45,55 @@ class Process {
   std::unique_ptr<base::Pool> pool_;
   Env env_;
   std::unique_ptr<Database> database_;
+};
+
+// A store that calls `before` with the name of each method and its (first) key or prefix: what
+// others do at that moment. Calls from within `before` are passed on without it.
+class HookStore final : public store::ObjectStore {
+ public:
+  using Hook = std::function<void(std::string_view method, std::string_view key)>;
+  explicit HookStore(std::shared_ptr<store::ObjectStore> inner) : inner_(std::move(inner)) {}
+  Hook before;
+
+  Result<std::optional<store::Object>> get(std::string_view key, base::Deadline at) override {
+    call("get", key);
+    return inner_->get(key, at);
+  }
+  std::unique_ptr<store::ReadBatch> read(std::span<const store::ReadRequest> requests,
+                                         base::Deadline at) override {
+    call("read", requests.empty() ? "" : std::string_view(requests[0].key));
+    return inner_->read(requests, at);
+  }
+  Result<store::Etag> create(std::string_view key, base::ByteSpan bytes,
+                             base::Deadline at) override {
+    call("create", key);
+    return inner_->create(key, bytes, at);
+  }
+  Result<store::Etag> replace(std::string_view key, base::ByteSpan bytes,
+                              const store::Etag& expected, base::Deadline at) override {
+    call("replace", key);
+    return inner_->replace(key, bytes, expected, at);
+  }
+  Result<store::ListPage> list(std::string_view prefix, std::string_view after, std::uint32_t limit,
+                               base::Deadline at) override {
+    call("list", prefix);
+    return inner_->list(prefix, after, limit, at);
+  }
+  Status remove(std::span<const std::string> keys, base::Deadline at) override {
+    call("remove", keys.empty() ? "" : std::string_view(keys[0]));
+    return inner_->remove(keys, at);
+  }
+
+ private:
+  void call(std::string_view method, std::string_view key) {
+    if (before == nullptr || inside_) return;
+    inside_ = true;
+    before(method, key);
+    inside_ = false;
+  }
+
+  std::shared_ptr<store::ObjectStore> inner_;
+  bool inside_ = false;
 };
 
 inline std::vector<float> random_vector(base::Random& random, std::uint32_t dim) {
