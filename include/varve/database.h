@@ -86,6 +86,10 @@ struct CompactOptions {
   // How long objects that a commit replaced are kept for readers that still use them. A reader
   // that outlives it starts over on the newer version; it never sees a partial answer.
   std::chrono::milliseconds grace{0};
+  // Takes the jobs of other processes off the list first, an import above all. For those that ended
+  // in a way that cannot be seen from here, which would hold folds and imports up for a day; one
+  // that does run fails with its next commit.
+  bool abort_jobs = false;
 };
 
 struct CompactReport {

@@ -1,12 +1,8 @@
 #include "engine/collect.h"
 
 #include <fmt/format.h>
-#include <signal.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <fstream>
 #include <unordered_set>
 
 #include "engine/put_once.h"
@@ -167,12 +163,31 @@ void discard_job(Core& core, std::uint64_t job) {
   static_cast<void>(core.env.store->remove(keys, core.env.deadline()));
 }
 
+namespace {
+
+bool is_abandoned(const Core& core, const format::Job& job) {
+  if (core.env.clock->wall_ms() - job.started_ms > kAbandonedMs) return true;
+  if (job.owner == core.env.owner) return !core.own_jobs.may_run(job.id);
+  return core.env.owner_is_gone != nullptr && core.env.owner_is_gone(job.owner);
+}
+
+}  // namespace
+
 Status abort_abandoned_jobs(Core& core) {
   VARVE_TRY(const StoredHead stored, read_head(core.env, core.names, core.index));
   for (const auto& job : stored.head.jobs) {
-    const bool old = core.env.clock->wall_ms() - job.started_ms > kAbandonedMs;
-    const bool gone = core.env.owner_is_gone != nullptr && core.env.owner_is_gone(job.owner);
-    if (old || gone) VARVE_CHECK(abort_job(core.env, core.names, core.index, job.id));
+    if (!is_abandoned(core, job)) continue;
+    VARVE_CHECK(abort_job(core.env, core.names, core.index, job.id));
+  }
+  return {};
+}
+
+Status abort_other_jobs(Core& core) {
+  VARVE_TRY(const StoredHead stored, read_head(core.env, core.names, core.index));
+  for (const auto& job : stored.head.jobs) {
+    const bool runs_here = job.owner == core.env.owner && core.own_jobs.may_run(job.id);
+    if (runs_here) continue;
+    VARVE_CHECK(abort_job(core.env, core.names, core.index, job.id));
   }
   return {};
 }
@@ -211,23 +226,6 @@ Status remove_all_but_fences(const Env& env, const Names& names, const format::U
     keys.push_back(entry.key);
   }
   return env.store->remove(keys, env.deadline());
-}
-
-std::string process_identity() {
-  char host[65] = "unknown";
-  ::gethostname(host, sizeof(host) - 1);
-  std::string boot = "unknown";
-  std::ifstream("/proc/sys/kernel/random/boot_id") >> boot;
-  return fmt::format("{}:{}:{}", host, boot.substr(0, 36), ::getpid());
-}
-
-bool process_is_gone(const std::string& owner) {
-  const std::string self = process_identity();
-  const auto colon = owner.rfind(':');
-  if (colon == std::string::npos) return false;
-  if (owner.substr(0, colon) != self.substr(0, self.rfind(':'))) return false;
-  const int pid = std::atoi(owner.c_str() + colon + 1);
-  return pid > 0 && ::kill(pid, 0) != 0 && errno == ESRCH;
 }
 
 }  // namespace varve::engine

@@ -27,8 +27,11 @@ Status collect_retired(Core& core, std::chrono::milliseconds grace);
 // `collect`.
 void discard_job(Core& core, std::uint64_t job);
 
-// Takes jobs off the list whose process is gone for certain, or that are older than a day.
+// Takes jobs off the list that ended without doing so themselves, whose process is gone for
+// certain, or that are older than a day.
 Status abort_abandoned_jobs(Core& core);
+// Takes all off the list that do not run on `core`: whoever runs one fails, and loses nothing else.
+Status abort_other_jobs(Core& core);
 
 // Ends every epoch of a deleted index with a seal, so that no stalled writer is acknowledged.
 // Damaged log objects are passed over: an index that cannot be read can still be dropped.
@@ -36,10 +39,5 @@ Status seal_all(const Env& env, const Names& names, const format::Uuid& index,
                 const format::Head& head);
 // Removes every object of a deleted index but HEAD and the seals.
 Status remove_all_but_fences(const Env& env, const Names& names, const format::Uuid& index);
-
-// "host:boot:pid" of this process.
-std::string process_identity();
-// True if `owner` names a process of this host and boot that does not exist any more.
-bool process_is_gone(const std::string& owner);
 
 }  // namespace varve::engine

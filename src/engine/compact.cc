@@ -113,8 +113,10 @@ Status run_job(Core& core, const Prepare& prepare) {
   VARVE_TRY(const std::uint64_t epoch, core.writer.ensure_owner());
   VARVE_TRY(const View view, core.reader.refresh());
   if (view.epoch != epoch) return fail(ErrorKind::conflict, "another writer took over");
+  OwnJobs::Running running(core.own_jobs);
   VARVE_TRY(const format::Job job,
             register_job(core.env, core.names, core.index, format::JobKind::compact, epoch));
+  running.registered(job.id);
   auto commit = prepare(core.job(job.id), view);
   auto head = commit ? commit_job(core.job(job.id), *commit) : tl::unexpected(commit.error());
   if (!head) {
@@ -163,7 +165,7 @@ Status rebuild_held(Core& core, const ProgressSink& progress) {
 Result<CompactReport> compact(Core& core, const CompactOptions& options) {
   base::Turn::Held held(core.maintenance);
   CompactReport report;
-  VARVE_CHECK(abort_abandoned_jobs(core));
+  VARVE_CHECK(options.abort_jobs ? abort_other_jobs(core) : abort_abandoned_jobs(core));
   VARVE_TRY(report.folded_ops, fold_until_done(core));
   VARVE_TRY(const View view, core.reader.refresh());
   VARVE_TRY(const StoredHead stored, read_head(core.env, core.names, core.index));

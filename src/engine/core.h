@@ -1,12 +1,15 @@
 // What the parts of one index share. Made by the facade (index.cc), used by every operation.
 #pragma once
 
+#include <fmt/format.h>
+
 #include <vector>
 
 #include "base/sync.h"
 #include "engine/env.h"
 #include "engine/jobs.h"
 #include "engine/names.h"
+#include "engine/owner.h"
 #include "engine/reader.h"
 #include "engine/writer.h"
 #include "kernels/rows.h"
@@ -16,7 +19,7 @@ namespace varve::engine {
 
 struct Core {
   Core(const Env& environment, const format::Uuid& uuid)
-      : env(environment),
+      : env(with_own_owner(environment)),
         index(uuid),
         names(uuid),
         reader(env, names, index),
@@ -29,7 +32,15 @@ struct Core {
   const Names names;
   Reader reader;
   Writer writer;
+  OwnJobs own_jobs;
   base::Turn maintenance;  // one of fold, compact and the commit of an import at a time
+
+ private:
+  // Jobs of other cores in this process have other owners.
+  static Env with_own_owner(Env env) {
+    env.owner += fmt::format(":{:06x}", env.random->below(1U << 24));
+    return env;
+  }
 };
 
 // Unit length, as cosine compares directions. A zero row stays zero.

@@ -8,12 +8,12 @@
 
 #include "base/random.h"
 #include "engine/catalog.h"
-#include "engine/collect.h"
 #include "engine/core.h"
 #include "engine/database.h"
 #include "engine/env.h"
 #include "engine/fsck.h"
 #include "engine/index.h"
+#include "engine/owner.h"
 #include "engine/validate.h"
 #include "store/open.h"
 #include "store/retry.h"
@@ -126,7 +126,7 @@ class OwningDatabase final : public Database {
     env.spool_dir = options.spool_dir;
     env.fold_ops_min = options.fold_ops_min;
     env.owner = process_identity();
-    env.owner_is_gone = process_is_gone;
+    env.owner_is_gone = [](const std::string& owner) { return process_is_gone(owner); };
     database_ = make_database(std::move(env));
   }
 

@@ -25,7 +25,7 @@ struct Env {
   std::chrono::milliseconds resolve_timeout{20'000};
   std::string spool_dir;
   std::uint64_t fold_ops_min = 0;
-  std::string owner;  // "host:boot:pid", a hint for abandoned jobs
+  std::string owner;  // process_identity(), a hint for abandoned jobs
   // True if the process that registered a job as `owner` is gone for certain; null: never known.
   std::function<bool(const std::string& owner)> owner_is_gone;
 

@@ -161,8 +161,10 @@ struct FoldRange {
 
 Status run_fold(Core& core, const FoldRange& range) {
   const View& view = range.view;
+  OwnJobs::Running running(core.own_jobs);
   VARVE_TRY(const format::Job job,
             register_job(core.env, core.names, core.index, format::JobKind::fold, view.epoch));
+  running.registered(job.id);
   const JobContext context = core.job(job.id);
   auto commit = prepare_fold(core, context, view);
   if (commit) {

@@ -40,8 +40,10 @@ class Import {
     report_.read_seconds = now() - begin;
     if (spool.size() == 0) return report_;
     VARVE_CHECK(abort_abandoned_jobs(core_));
+    OwnJobs::Running running(core_.own_jobs);
     VARVE_TRY(const format::Job job,
               register_job(core_.env, core_.names, core_.index, format::JobKind::import, 0));
+    running.registered(job.id);
     auto committed = reserve_position(job.id);
     if (committed) {
       spool.set_first_lsn({mark_.epoch, mark_.seq, 0});

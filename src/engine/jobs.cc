@@ -104,7 +104,7 @@ Result<format::Job> register_job(const Env& env, const Names& names, const forma
     }
     if (kind == format::JobKind::import && listed_import(head)) {
       return fail(ErrorKind::conflict, "another import into this index is running",
-                  "wait for it to end");
+                  "wait for it to end; if its process is gone: varve index compact --abort-jobs");
     }
     job = {head.next_job++, kind, head.epoch, head.version, env.clock->wall_ms(), env.owner};
     head.jobs.push_back(job);

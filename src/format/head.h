@@ -31,7 +31,7 @@ struct Job {
   std::uint64_t epoch = 0;         // of the owner when it was registered
   std::uint64_t base_version = 0;  // of HEAD when it was registered
   std::int64_t started_ms = 0;     // wall clock, a hint for people and for abandoned jobs
-  std::string owner;               // "host:boot:pid" of the process, at most 128 bytes, a hint
+  std::string owner;               // engine/owner.h, at most 128 bytes, a hint
 };
 
 // Objects that one commit replaced. Deleted when the grace is over.

@@ -132,12 +132,13 @@ Result<int> remove_index(const Settings& settings, const std::string& name) {
   return kExitDone;
 }
 
-Result<int> compact_index(const Settings& settings, const std::string& name) {
+Result<int> compact_index(const Settings& settings, const std::string& name, bool abort_jobs) {
   VARVE_TRY(const OpenIndex open, open_index(settings, name));
   const ProgressStyle style = progress_style(settings.progress);
   ProgressPrinter progress("compact " + name, style, base::system_clock());
   VARVE_TRY(const CompactReport report,
-            open.index->compact({.progress = progress.sink(), .grace = {}}));
+            open.index->compact(
+                {.progress = progress.sink(), .grace = {}, .abort_jobs = abort_jobs}));
   const Json json{{"folded_ops", report.folded_ops},
                   {"clusters_rewritten", report.clusters_rewritten},
                   {"splits", report.splits},
@@ -211,8 +212,18 @@ void add_index_verbs(const VerbTable& verbs) {
   });
   add_verb_on_index(*group, verbs, "info", "Show what an index holds", show_info);
   add_verb_on_index(*group, verbs, "rm", "Remove an index and everything in it", remove_index);
-  add_verb_on_index(*group, verbs, "compact", "Fold the log, rewrite clusters, collect garbage",
-                    compact_index);
+  CLI::App* compact =
+      group->add_subcommand("compact", "Fold the log, rewrite clusters, collect garbage");
+  auto compacted = std::make_shared<std::string>();
+  auto abort_jobs = std::make_shared<bool>(false);
+  compact->add_option("INDEX", *compacted, "bucket/index")->required();
+  compact->add_flag("--abort-jobs", *abort_jobs,
+                    "First give up imports and other jobs of processes that are gone");
+  compact->callback([verbs, compacted, abort_jobs] {
+    verbs.chosen = [&settings = verbs.settings, compacted, abort_jobs] {
+      return compact_index(settings, *compacted, *abort_jobs);
+    };
+  });
   add_verb_on_index(verbs.app, verbs, "fsck", "Verify every object and invariant of an index",
                     check_index);
 }
