@@ -66,11 +66,6 @@ Result<KeySet> referenced(const Core& core, const format::Head& head) {
   return names;
 }
 
-bool is_listed(const format::Head& head, std::uint64_t id) {
-  return std::any_of(head.jobs.begin(), head.jobs.end(),
-                     [id](const format::Job& job) { return job.id == id; });
-}
-
 // A seal fences a writer that may wake up after any time: it stays.
 Result<bool> is_seal(const Env& env, const format::Uuid& index, const std::string& key) {
   VARVE_TRY(const auto object, env.store->get(key, env.deadline()));

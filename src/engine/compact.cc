@@ -129,12 +129,15 @@ Status run_job(Core& core, const Prepare& prepare) {
   return {};
 }
 
-Status run_until_committed(Core& core, const Prepare& prepare) {
+// False: an import is running, so clusters must stay as they are.
+Result<bool> run_until_committed(Core& core, const Prepare& prepare) {
   for (unsigned attempt = 0;; ++attempt) {
+    VARVE_TRY(const StoredHead stored, read_head(core.env, core.names, core.index));
+    if (listed_import(stored.head)) return false;
     auto done = run_job(core, prepare);
-    if (done) return {};
+    if (done) return true;
     const bool retry = done.error().kind == ErrorKind::conflict;
-    if (!retry || attempt == kCommitAttempts) return done;
+    if (!retry || attempt == kCommitAttempts) return tl::unexpected(done.error());
     back_off(core.env, attempt);
   }
 }
@@ -156,7 +159,7 @@ Result<bool> needs_rebuild(Core& core) {
   return is_outgrown(*view.generation);
 }
 
-Status rebuild_held(Core& core, const ProgressSink& progress) {
+Result<bool> rebuild_held(Core& core, const ProgressSink& progress) {
   return run_until_committed(core, [&](const JobContext& job, const View& view) {
     return prepare_rebuild(core, job, view, progress);
   });
@@ -168,17 +171,22 @@ Result<CompactReport> compact(Core& core, const CompactOptions& options) {
   VARVE_CHECK(options.abort_jobs ? abort_other_jobs(core) : abort_abandoned_jobs(core));
   VARVE_TRY(report.folded_ops, fold_until_done(core));
   VARVE_TRY(const View view, core.reader.refresh());
-  VARVE_TRY(const StoredHead stored, read_head(core.env, core.names, core.index));
   const Generation& generation = *view.generation;
-  // Clusters must not change under the rows that an import has assigned to them already.
-  const bool may_rebuild = !listed_import(stored.head);
-  if (may_rebuild && (is_outgrown(generation) || is_worn(generation))) {
-    report.clusters_rewritten = generation.cluster_ids().size();
-    VARVE_CHECK(rebuild_held(core, options.progress));
-  } else if (may_rebuild && rewrite_is_due(generation)) {
-    VARVE_CHECK(run_until_committed(core, [&](const JobContext& job, const View& now) {
-      return prepare_rewrite(core, job, now, report);
-    }));
+  if (is_outgrown(generation) || is_worn(generation)) {
+    VARVE_TRY(const bool rebuilt, rebuild_held(core, options.progress));
+    if (rebuilt) report.clusters_rewritten = generation.cluster_ids().size();
+  } else if (rewrite_is_due(generation)) {
+    CompactReport rewrite;
+    VARVE_TRY(const bool rewritten,
+              run_until_committed(core, [&](const JobContext& job, const View& now) {
+                rewrite = {};
+                return prepare_rewrite(core, job, now, rewrite);
+              }));
+    if (rewritten) {
+      report.clusters_rewritten = rewrite.clusters_rewritten;
+      report.splits = rewrite.splits;
+      report.merges = rewrite.merges;
+    }
   }
   VARVE_TRY(const Collected collected, collect(core, options.grace));
   report.objects_deleted = collected.objects;

@@ -15,7 +15,9 @@ Result<CompactReport> compact(Core& core, const CompactOptions& options);
 // would not do: more than half of the rows stale or scattered, or their number doubled or halved.
 Result<bool> needs_rebuild(Core& core);
 
-// Trains new centroids for the live rows and writes everything anew. REQUIRES: core.maintenance.
-Status rebuild_held(Core& core, const ProgressSink& progress);
+// Trains new centroids for the live rows and writes everything anew. False: an import is running,
+// whose rows are assigned to the clusters as they are; nothing was changed. REQUIRES:
+// core.maintenance.
+Result<bool> rebuild_held(Core& core, const ProgressSink& progress);
 
 }  // namespace varve::engine

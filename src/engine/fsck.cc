@@ -290,11 +290,6 @@ class Check {
     }
   }
 
-  bool is_listed(std::uint64_t id) const {
-    return std::any_of(head_.jobs.begin(), head_.jobs.end(),
-                       [id](const format::Job& job) { return job.id == id; });
-  }
-
   // Slots in the store against what was read in order: no hole, nothing behind a seal.
   Status check_listing() {
     std::string after;
@@ -312,7 +307,7 @@ class Check {
     const auto position = core_.names.position_of_log(key);
     if (!position) {
       const auto job = core_.names.job_of_blob(key);
-      if (!job || (!is_listed(*job) && *job < head_.next_job)) ++report_.orphans;
+      if (!job || (!is_listed(head_, *job) && *job < head_.next_job)) ++report_.orphans;
       return {};
     }
     VARVE_TRY(const auto entry, read_log_for_check(*position));

@@ -120,6 +120,11 @@ class Import {
       if (committed) return {};
       const bool retry = committed.error().kind == ErrorKind::conflict;
       if (!retry || attempt == kCommitAttempts) return tl::unexpected(committed.error());
+      VARVE_TRY(const StoredHead stored, read_head(core_.env, core_.names, core_.index));
+      if (!is_listed(stored.head, job.id)) {
+        return fail(ErrorKind::unavailable, "the import was aborted by another process",
+                    "import again");
+      }
       back_off(core_.env, attempt);
     }
   }

@@ -11,13 +11,15 @@
 namespace varve::engine {
 namespace {
 
-bool lists(const format::Head& head, std::uint64_t id) {
-  return std::any_of(head.jobs.begin(), head.jobs.end(),
-                     [id](const format::Job& job) { return job.id == id; });
+// REQUIRES: listed.
+format::JobKind kind_of(const format::Head& head, std::uint64_t id) {
+  return std::find_if(head.jobs.begin(), head.jobs.end(),
+                      [id](const format::Job& job) { return job.id == id; })
+      ->kind;
 }
 
 Status check_base(const format::Head& head, const JobContext& job, const JobCommit& commit) {
-  if (!lists(head, job.id)) {
+  if (!is_listed(head, job.id)) {
     return fail(ErrorKind::conflict, fmt::format("job {} was aborted", job.id));
   }
   if (head.epoch != commit.epoch || head.state != format::IndexState::open) {
@@ -27,6 +29,9 @@ Status check_base(const format::Head& head, const JobContext& job, const JobComm
     return fail(ErrorKind::conflict, "another job committed first");
   }
   const auto import = listed_import(head);
+  if (import && kind_of(head, job.id) == format::JobKind::compact) {
+    return fail(ErrorKind::conflict, "an import is running");
+  }
   if (commit.folds && import && import->id != commit.for_import) {
     return fail(ErrorKind::conflict, "an import is running");
   }
@@ -81,6 +86,11 @@ Result<format::Head> prepare(const JobContext& job, const JobCommit& commit,
 
 }  // namespace
 
+bool is_listed(const format::Head& head, std::uint64_t id) {
+  return std::any_of(head.jobs.begin(), head.jobs.end(),
+                     [id](const format::Job& job) { return job.id == id; });
+}
+
 std::optional<format::Job> listed_import(const format::Head& head) {
   for (const format::Job& job : head.jobs) {
     if (job.kind == format::JobKind::import) return job;
@@ -105,6 +115,9 @@ Result<format::Job> register_job(const Env& env, const Names& names, const forma
     if (kind == format::JobKind::import && listed_import(head)) {
       return fail(ErrorKind::conflict, "another import into this index is running",
                   "wait for it to end; if its process is gone: varve index compact --abort-jobs");
+    }
+    if (kind == format::JobKind::compact && listed_import(head)) {
+      return fail(ErrorKind::conflict, "an import is running");
     }
     job = {head.next_job++, kind, head.epoch, head.version, env.clock->wall_ms(), env.owner};
     head.jobs.push_back(job);

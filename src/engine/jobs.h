@@ -16,6 +16,8 @@
 
 namespace varve::engine {
 
+bool is_listed(const format::Head& head, std::uint64_t job);
+
 // The import that is listed in `head`, or nullopt.
 std::optional<format::Job> listed_import(const format::Head& head);
 
@@ -28,8 +30,9 @@ struct JobContext {
 };
 
 // Lists a new job in HEAD and returns it. `conflict`: `epoch` is not the current one any more
-// (0: any will do), or an import is listed and this is another one: it would have to fold deletes
-// that the first one must not miss. `overloaded`: kJobsMax are listed.
+// (0: any will do), or an import is listed and this is another one, which would have to fold
+// deletes that the first one must not miss, or compacts, which would take the clusters away to
+// which the import has assigned its rows. `overloaded`: kJobsMax are listed.
 Result<format::Job> register_job(const Env& env, const Names& names, const format::Uuid& index,
                                  format::JobKind kind, std::uint64_t epoch);
 
@@ -56,8 +59,8 @@ struct JobCommit {
   std::uint64_t for_import = 0;  // the import job that a fold serves; 0: none
 };
 
-// `conflict`: the job was aborted, the epoch or the manifest changed: nothing was committed and
-// never will be. `unavailable`, `cancelled`: not known; keep every object.
+// `conflict`: the job was aborted, the epoch or the manifest changed, an import forbids it: nothing
+// was committed and never will be. `unavailable`, `cancelled`: not known; keep every object.
 Result<StoredHead> commit_job(const JobContext& job, const JobCommit& commit);
 
 }  // namespace varve::engine

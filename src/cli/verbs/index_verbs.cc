@@ -136,9 +136,9 @@ Result<int> compact_index(const Settings& settings, const std::string& name, boo
   VARVE_TRY(const OpenIndex open, open_index(settings, name));
   const ProgressStyle style = progress_style(settings.progress);
   ProgressPrinter progress("compact " + name, style, base::system_clock());
-  VARVE_TRY(const CompactReport report,
-            open.index->compact(
-                {.progress = progress.sink(), .grace = {}, .abort_jobs = abort_jobs}));
+  VARVE_TRY(
+      const CompactReport report,
+      open.index->compact({.progress = progress.sink(), .grace = {}, .abort_jobs = abort_jobs}));
   const Json json{{"folded_ops", report.folded_ops},
                   {"clusters_rewritten", report.clusters_rewritten},
                   {"splits", report.splits},
