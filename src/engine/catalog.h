@@ -15,7 +15,8 @@ namespace varve::engine {
 // nullopt: no such index.
 Result<std::optional<format::CatalogEntry>> find_index(const Env& env, const IndexName& name);
 
-// Adds the entry. `conflict`: there is one of this name.
+// Adds the entry. `conflict`: there is one of this name. `conflict`, `overloaded`, `invalid`: it
+// was certainly not added, nor will be; others: that is not known.
 Status add_index(const Env& env, const IndexName& name, const format::Uuid& uuid);
 
 // Marks the entry as being deleted, so that a crash leaves a deletion that can be finished.

@@ -14,6 +14,7 @@
 #include "engine/fsck.h"
 #include "engine/index.h"
 #include "engine/owner.h"
+#include "engine/put_once.h"
 #include "engine/validate.h"
 #include "store/open.h"
 #include "store/retry.h"
@@ -44,8 +45,10 @@ class StoredDatabase final : public Database {
     VARVE_CHECK(create_index_objects(env_, uuid, name, config));
     auto added = add_index(env_, name, uuid);
     if (!added) {
-      static_cast<void>(drop_index_objects(env_, uuid));
       const bool raced = added.error().kind == ErrorKind::conflict;
+      // Unless that is certain, the catalog may name the objects, or do so later.
+      const bool certain = raced || is_definite_failure(added.error());
+      if (certain) static_cast<void>(drop_index_objects(env_, uuid));
       if (raced && exist_ok) return open_existing(name, config, exist_ok);
       return tl::unexpected(added.error());
     }
