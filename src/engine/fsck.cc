@@ -116,6 +116,7 @@ class Check {
       finding("I5", ref.name, object ? "the object is missing" : object.error().message);
       return std::nullopt;
     }
+    reach(ref.name, ref.bytes);
     const auto envelope = format::decode_envelope((*object)->bytes, kind, core_.index, ref.name);
     if (!envelope) {
       finding("object", ref.name, envelope.error().message);
@@ -125,7 +126,6 @@ class Check {
       finding("I5", ref.name, "the object is not the one that the manifest names");
       return std::nullopt;
     }
-    reach(ref.name, ref.bytes);
     return (*object)->bytes;
   }
 
@@ -275,6 +275,7 @@ class Check {
     for (const auto& retired : head_.retired) {
       const auto object = core_.env.store->get(retired.list_name, core_.env.deadline());
       if (!object || !*object) continue;  // a collection was interrupted after removing it
+      reach(retired.list_name, (*object)->bytes.size());
       const auto names = format::decode_retired((*object)->bytes, core_.index, retired.list_name);
       if (!names) {
         finding("object", retired.list_name, names.error().message);
@@ -286,7 +287,6 @@ class Check {
         }
         expected_.insert(name);
       }
-      expected_.insert(retired.list_name);
     }
   }
 
@@ -303,12 +303,13 @@ class Check {
   }
 
   Status check_entry(const std::string& key) {
-    if (reachable_.contains(key) || expected_.contains(key)) return {};
+    if (reachable_.contains(key)) return {};
     const auto position = core_.names.position_of_log(key);
     if (!position) {
       const auto job = core_.names.job_of_blob(key);
-      if (!job || (!is_listed(head_, *job) && *job < head_.next_job)) ++report_.orphans;
-      return {};
+      const bool garbage = !job || (!is_listed(head_, *job) && *job < head_.next_job);
+      if (garbage && !expected_.contains(key)) ++report_.orphans;
+      return check_unreferenced(key);
     }
     VARVE_TRY(const auto entry, read_log_for_check(*position));
     if (!entry) return {};
@@ -348,6 +349,15 @@ class Check {
     return true;
   }
 
+  // Nobody reads it, but a store that damages one object damages others.
+  Status check_unreferenced(const std::string& key) {
+    VARVE_TRY(const auto object, core_.env.store->get(key, core_.env.deadline()));
+    if (!object) return {};  // a collection removed it meanwhile
+    const auto envelope = format::decode_envelope(object->bytes, core_.index, key);
+    if (!envelope) finding("object", key, envelope.error().message);
+    return {};
+  }
+
   Result<std::optional<format::LogEntry>> read_log_for_check(format::LogPosition position) {
     auto entry =
         read_log(core_.env, core_.names, core_.index, position, generation_->manifest().dim);
@@ -365,7 +375,7 @@ class Check {
   std::optional<format::LogPosition> end_of_log_;  // as far as is_written_up_to() has read
   std::map<std::uint64_t, std::uint64_t> seals_;   // epoch -> slot of the seal that ends it
   std::unordered_set<std::string> reachable_;
-  std::unordered_set<std::string> expected_;  // not reachable, but known to be on their way out
+  std::unordered_set<std::string> expected_;  // on lists of what is to be removed
   std::vector<format::KeyLocation> locations_;
   std::vector<Row> rows_;
   StateHash hash_;

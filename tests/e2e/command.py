@@ -21,6 +21,14 @@ class Answer:
         self.out = done.stdout.decode()
         self.err = done.stderr.decode()
 
+    def assert_failed(self, code, says=""):
+        """That it failed with this code and one line that says this."""
+        assert self.code == code, f"exit {self.code}\n{self.out}\n{self.err}"
+        lines = self.err.splitlines()
+        assert len(lines) == 1, self.err
+        assert lines[0].startswith(("varve: error: ", '{"error":')), self.err
+        assert says in lines[0], self.err
+
     def json(self):
         return json.loads(self.out)
 
@@ -53,11 +61,7 @@ class Varve:
     def fails(self, code, *args, stdin=b"", says=""):
         """Runs what must fail with this code and one line, and returns the answer."""
         answer = self.run(*args, stdin=stdin)
-        assert answer.code == code, f"{args}: exit {answer.code}\n{answer.out}\n{answer.err}"
-        lines = answer.err.splitlines()
-        assert len(lines) == 1, answer.err
-        assert lines[0].startswith(("varve: error: ", '{"error":')), answer.err
-        assert says in lines[0], answer.err
+        answer.assert_failed(code, says)
         return answer
 
     def json(self, *args, stdin=b""):

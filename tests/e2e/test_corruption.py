@@ -1,0 +1,116 @@
+"""One byte flipped in each section of every object: found, named, never a wrong answer."""
+
+import json
+import pathlib
+
+import numpy as np
+import pytest
+
+import command
+import objects
+
+INDEX = "demo/flip"
+DIM = 8
+
+
+def rows(first, last):
+    values = np.random.default_rng(first).normal(size=(last - first, DIM)).astype("<f4")
+    return [
+        {"key": f"k{first + i:04}", "vector": row.tolist(), "metadata": {"n": first + i}}
+        for i, row in enumerate(values)
+    ]
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory):
+    """A store that holds objects of every kind, and reads that touch all of them."""
+    varve = command.Varve(tmp_path_factory.mktemp("flip") / "store")
+    varve.create(INDEX, DIM)
+    imported = tmp_path_factory.mktemp("rows") / "rows.jsonl"
+    imported.write_text("".join(json.dumps(row) + "\n" for row in rows(0, 900)))
+    varve.ok("import", INDEX, imported)
+    # A fold that leaves stale rows and a second key map segment.
+    varve.put(INDEX, rows(800, 1000))
+    varve.ok("--fold-ops", "1", "delete", INDEX, *[f"k{i:04}" for i in range(100)])
+    # Another one, which retires the stale rows of the first.
+    varve.ok("--fold-ops", "1", "delete", INDEX, *[f"k{i:04}" for i in range(100, 120)])
+    # A tail of two epochs: a seal between two batches.
+    varve.put(INDEX, rows(50, 60) + rows(1000, 1010))
+    varve.ok("delete", INDEX, "k0200")
+    return varve
+
+
+READS = {
+    "query": ["query", INDEX, "--vector", json.dumps([0.1] * DIM), "-k", "20"],
+    "exact": ["query", INDEX, "--vector", json.dumps([0.1] * DIM), "-k", "20", "--exact"],
+    "get": ["get", INDEX, "k0050", "k0300", "k0850", "k0950", "k1005"],
+    "list": ["list", INDEX],
+}
+
+
+def objects_of(varve, kind):
+    """[(key, path)] of a kind: the first, which is no longer in use if there are several, and
+    the last two."""
+    root = pathlib.Path(varve.store)
+    found = [path for path in sorted((root / "v1").rglob("*")) if path.is_file()]
+    found = [path for path in found if objects.kind(path.read_bytes()) == kind]
+    return [(str(path.relative_to(root)), path) for path in sorted({*found[:1], *found[-2:]})]
+
+
+def damages(original):
+    """[(what was done, bytes)]: one bit of each section flipped, another one each turn; other
+    lengths."""
+    for turn, (section, begin, end) in enumerate(objects.sections(original)):
+        damaged = bytearray(original)
+        damaged[(begin + end) // 2] ^= 1 << turn % 8
+        yield section, bytes(damaged)
+    for what, damaged in [
+        ("empty", b""),
+        ("half", original[: len(original) // 2]),
+        ("last byte lost", original[:-1]),
+        ("a byte more", original + b"\0"),
+    ]:
+        yield what, damaged
+
+
+def said_by(answer):
+    """What a read says, but for its cost."""
+    said = answer.json()
+    said.pop("performance", None)
+    return said
+
+
+def assert_named(varve, key, truth):
+    """Each read says what it said before, or fails with one line that names the object; fsck
+    names it always."""
+    for name, arguments in READS.items():
+        answer = varve.run(*arguments, "-o", "json")
+        if answer.code == 0:
+            assert said_by(answer) == truth[name], name
+        else:
+            answer.assert_failed(1, key)
+    checked = varve.run("fsck", INDEX, "-o", "json")
+    assert checked.code == 1, checked.err
+    if checked.err:
+        checked.assert_failed(1, key)
+    else:
+        assert key in {finding["object"] for finding in checked.json()["findings"]}
+
+
+@pytest.mark.parametrize("kind", objects.KINDS)
+def test_damage_is_named_and_never_answered(sound, kind):
+    truth = {name: said_by(sound.ok(*READS[name], "-o", "json")) for name in READS}
+    before = sound.state(INDEX)
+    found = objects_of(sound, kind)
+    assert found
+    for key, path in found:
+        original = path.read_bytes()
+        for what, damaged in damages(original):
+            try:
+                path.write_bytes(damaged)
+                assert_named(sound, key, truth)
+            except AssertionError as error:
+                raise AssertionError(f"{key}: {what}: {error}") from error
+            finally:
+                path.write_bytes(original)
+    assert sound.state(INDEX) == before
