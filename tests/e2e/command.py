@@ -19,7 +19,7 @@ class Answer:
     def __init__(self, done):
         self.code = done.returncode
         self.out = done.stdout.decode()
-        self.err = done.stderr.decode()
+        self.err = done.stderr.decode(errors="backslashreplace")
 
     def assert_failed(self, code, says=""):
         """That it failed with this code and one line that says this."""

@@ -1,79 +1,14 @@
 """Bad input: an exit code, one clear line, and the index as it was."""
 
-import gzip
 import json
 import os
 import pathlib
 import shutil
 import signal
-import struct
 
-import numpy as np
 import pytest
 
-import datasets
-
-INDEX = "demo/good"
-
-
-@pytest.fixture
-def good(varve):
-    """A store with one index of three rows, and a check that nothing changes in it."""
-    varve.create(INDEX, 3, "cosine")
-    varve.put(INDEX, [{"key": f"k{i}", "vector": [1, i, 2]} for i in range(3)])
-    before = varve.state(INDEX)
-    yield varve
-    assert varve.state(INDEX) == before
-
-
-def npy(text, values=b""):
-    header = text.encode()
-    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + values
-
-
-NPY_2X3 = "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 3), }\n"
-ROWS = np.arange(1, 7, dtype="<f4").reshape(2, 3)
-NAN_ROWS = np.array([[1, 2, 3], [1, np.nan, 3]], "<f4")
-
-BAD_FILES = {
-    "wrong-dimension.fvecs": (datasets.to_fvecs(np.ones((2, 4))), "dimension is 4, expected 3"),
-    "nan.fvecs": (datasets.to_fvecs(NAN_ROWS), "row 1: vector[1] is NaN"),
-    "infinite.fvecs": (datasets.to_fvecs(np.full((1, 3), np.inf)), "vector[0] is infinite"),
-    "zero.fvecs": (datasets.to_fvecs(np.zeros((1, 3))), "all zero"),
-    "cut.fvecs": (datasets.to_fvecs(ROWS)[:-1], "row 1: the file is cut short"),
-    "long.fvecs": (datasets.to_fvecs(ROWS) + b"x", "row 2: the file is cut short or has bytes"),
-    "cut.bvecs": (b"\3\0\0\0\1\2", "row 0: the file is cut short"),
-    "cut.ivecs": (b"\3\0\0\0\1\0\0\0", "row 0: the file is cut short"),
-    "huge.ivecs": (b"\xff\xff\xff\x7f", "dimension 2147483647 is not in 1 to 4096"),
-    "cut.npy": (npy(NPY_2X3, ROWS.tobytes()[:-1]), "row 1: the file is cut short"),
-    "long.npy": (npy(NPY_2X3, ROWS.tobytes() + b"x"), "has bytes after the 2 rows"),
-    "header.npy": (npy(NPY_2X3)[:20], "npy header is cut short"),
-    "hostile.npy": (npy(NPY_2X3.replace("(2,", "(99999999999999,")), "row 0: the file is cut short"),
-    "text.npy": (b"1.0 2.0 3.0\n", "not a npy file"),
-    "cut-idx3-ubyte": (b"\0\0\x08\x02\0\0\0\2\0\0\0\3abcde", "row 1: the file is cut short"),
-    "long-idx3-ubyte": (b"\0\0\x08\x02\0\0\0\1\0\0\0\3abcd", "has bytes after the 1 rows"),
-    "text-idx3-ubyte": (b"hello", "not an IDX file"),
-    "bad.jsonl": (b'{"key":"a","vector":[1,2,3]}\n{"key":"b","vector":[1,2}\n', "line 2"),
-    "nan.jsonl": (b'{"key":"a","vector":[1,2,NaN]}\n', "line 1: vector[2] is no number"),
-    "nul.jsonl": (b'{"key":"a\\u0000","vector":[1,2,3]}\n', "NUL"),
-    "cut.txt": (b"word 1 2 3\nother 1 2\n", "line 2: 2 numbers, expected 3"),
-    "cut.fvecs.gz": (gzip.compress(datasets.to_fvecs(ROWS))[:-4], "gzip stream is cut short"),
-    "bad.fvecs.gz": (gzip.compress(datasets.to_fvecs(ROWS)) + b"xx", "gzip stream is damaged"),
-    "empty.fvecs": (b"", "is empty"),
-    "empty.jsonl.gz": (gzip.compress(b""), "is empty"),
-    "vectors.csv": (b"1,2,3\n", "no known format"),
-}
-
-
-@pytest.mark.parametrize("name", BAD_FILES)
-def test_a_bad_file_changes_nothing(good, tmp_path, name):
-    content, says = BAD_FILES[name]
-    path = tmp_path / name
-    path.write_bytes(content)
-    for verb in ["import", "put"]:
-        answer = good.fails(2, verb, INDEX, path, says=says)
-        assert name in answer.err and answer.out == ""
-    good.fails(2, "recall", INDEX, "--queries", path)
+from conftest import GOOD as INDEX
 
 
 @pytest.mark.parametrize(
@@ -214,36 +149,6 @@ def test_a_read_only_store_is_named(good):
     finally:
         for folder in folders:
             folder.chmod(0o755)
-
-
-def test_a_flipped_byte_is_found_and_never_answered(varve, data):
-    """One byte in each part of each object: reads give the true answer or say `corrupt`."""
-    varve.create("demo/flip", 128)
-    varve.ok("import", "demo/flip", data / "sift-bigann10k/base.bvecs.gz")
-    varve.put("demo/flip", [{"key": "tail", "vector": [1] * 128}])
-    query = ["query", "demo/flip", "--vector", json.dumps([20] * 128), "--exact"]
-    truth = varve.json(*query)["hits"]
-    store = pathlib.Path(varve.store)
-    files = [path for path in store.rglob("*") if path.is_file() and path.stat().st_size > 0]
-    assert files
-    largest = sorted(files, key=lambda path: -path.stat().st_size)
-    small = [path for path in files if path not in largest[:4]]
-    for path in largest[:4] + small[:12]:
-        original = path.read_bytes()
-        for share in [0.0, 0.3, 0.6, 0.999]:
-            damaged = bytearray(original)
-            damaged[int(len(damaged) * share)] ^= 0x40
-            path.write_bytes(damaged)
-            answer = varve.run(*query, "-o", "json")
-            assert answer.code in (0, 1, 2, 3, 7), answer.err
-            if answer.code == 0:
-                assert answer.json()["hits"] == truth, path
-            checked = varve.run("fsck", "demo/flip", "-o", "json")
-            assert checked.code >= 0, f"crashed on {path}"
-            found = checked.code != 0 or (answer.code == 0 and checked.json()["findings"] == [])
-            assert found, path
-            path.write_bytes(original)
-    varve.state("demo/flip")
 
 
 def test_a_lost_object_is_found(varve):
