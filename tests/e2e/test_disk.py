@@ -101,6 +101,19 @@ def test_a_put_into_a_full_disk_keeps_what_it_acknowledged(varve, disk, too_much
     varve.state(INDEX)
 
 
+def test_no_room_for_temporary_files_changes_nothing(disk, tmp_path, too_much, monkeypatch):
+    varve = command.Varve(tmp_path / "store")
+    varve.create(INDEX, DIM)
+    varve.put(INDEX, [row(i) for i in range(5)])
+    before = varve.state(INDEX)
+    monkeypatch.setenv("TMPDIR", str(disk))
+    varve.fails(7, "import", INDEX, too_much, says="no space left for temporary files")
+    assert varve.state(INDEX) == before
+    assert os.listdir(disk) == []
+    grow(disk)
+    varve.ok("import", INDEX, too_much)
+
+
 def test_a_full_disk_takes_no_index(varve, disk):
     with open(disk / "ballast", "wb", buffering=0) as ballast, pytest.raises(OSError):
         for _ in range(FULL_MIB * 2**20 // 4096):

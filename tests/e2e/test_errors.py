@@ -32,9 +32,12 @@ def test_a_bad_row_changes_nothing(good, line, says):
     assert answer.out == ""
 
 
-@pytest.mark.parametrize(
-    "name", ["../x", "demo/../x", "x", "a/b", "demo/" + "n" * 300, "demo/Up", "demo/", "/", "", "demo/a/b"]
-)
+BAD_NAMES = ["../x", "demo/../x", "demo/..", "x", "a/b", "demo/Up", "demo/", "/", "", "demo/a/b"]
+LONG_NAMES = ["demo/" + "n" * 300, "n" * 300 + "/good", "n" * 300]
+
+
+# A NUL cannot stand in an argument of a command; in keys it is refused below.
+@pytest.mark.parametrize("name", BAD_NAMES + LONG_NAMES)
 def test_a_bad_name_is_refused(good, name):
     for arguments in [
         ["index", "create", name, "--dim", "3", "--metric", "cosine"],
@@ -47,6 +50,24 @@ def test_a_bad_name_is_refused(good, name):
         assert answer.code == 2, (arguments, answer.err)
         assert len(answer.err.splitlines()) == 1 and len(answer.err) < 400
     assert not os.path.exists(os.path.join(good.store, "..", "x"))
+
+
+@pytest.mark.parametrize("key", [b"a\0b", b"\0", b"k" * 1025, b"\xff"])
+def test_a_bad_key_is_refused(good, key):
+    good.fails(2, "delete", INDEX, "--keys-file", "-", stdin=key + b"\n", says="key")
+    if b"\0" not in key:
+        good.fails(2, "delete", INDEX, key.decode(errors="surrogateescape"), says="key")
+        good.fails(2, "get", INDEX, key.decode(errors="surrogateescape"), says="key")
+
+
+def test_a_key_that_looks_like_a_path_is_a_key(varve):
+    varve.create("demo/paths", 2)
+    keys = ["../x", "/etc/passwd", "n" * 300, "a/../../b", "C:\\x", "~", "-"]
+    varve.put("demo/paths", [{"key": key, "vector": [1, 2]} for key in keys])
+    assert varve.keys("demo/paths") == sorted(keys)
+    varve.ok("delete", "demo/paths", "--", *keys)
+    assert varve.keys("demo/paths") == []
+    assert os.listdir(os.path.join(varve.store, "..")) == ["store"]
 
 
 @pytest.mark.parametrize(

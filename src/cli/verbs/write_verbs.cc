@@ -253,7 +253,7 @@ void add_write_verbs(const VerbTable& verbs) {
   auto keys = std::make_shared<DeleteArguments>();
   remove->add_option("INDEX", keys->name, "bucket/index")->required();
   remove->add_option("KEY", keys->keys, "Keys; those that do not exist are no error")
-      ->expected(0, -1);
+      ->expected(1, -1);
   remove->add_option("--keys-file", keys->keys_file,
                      R"(One key, or one {"key":...}, a line; - for standard input)");
   remove->callback([verbs, keys] {
