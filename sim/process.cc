@@ -30,10 +30,20 @@ std::shared_ptr<Instance> Process::make() {
   env.compute = instance->pool.get();
   env.timeout = std::chrono::seconds(10);
   env.resolve_timeout = std::chrono::seconds(2);
-  // A process id that process_is_gone() does not ask the operating system about.
-  env.owner = fmt::format("{}:{}:0", options_.name, ++lives_);
+  env.owner = fmt::format("{}:{}", options_.name, ++lives_);
+  // Others may outlive this object.
+  if (options_.suspects > 0) {
+    env.owner_is_gone = [this](const std::string&) { return takes_for_gone(); };
+  }
   instance->database = engine::make_database(env);
   return instance;
+}
+
+// Whether it is right or wrong: a job that was taken off the list can do no harm.
+bool Process::takes_for_gone() {
+  const bool gone = random_.unit() < options_.suspects;
+  owners_given_up_ += gone;
+  return gone;
 }
 
 std::shared_ptr<Instance> Process::alive() {

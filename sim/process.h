@@ -30,7 +30,8 @@ struct Instance {
 
 struct ProcessOptions {
   std::string name;
-  double crashes = 0;  // share of its lives that end in a crash
+  double crashes = 0;   // share of its lives that end in a crash
+  double suspects = 0;  // share of the owners of jobs that it takes for gone
   std::uint64_t seed = 0;
 };
 
@@ -52,8 +53,12 @@ class Process {
   std::shared_ptr<Instance> alive();
 
   std::uint64_t crashes() const { return crashes_; }
+  // How often it took the owner of a job for gone.
+  std::uint64_t owners_given_up() const { return owners_given_up_; }
 
  private:
+  bool takes_for_gone();
+
   Scheduler& scheduler_;
   SimClock& clock_;
   std::shared_ptr<store::ObjectStore> store_;
@@ -63,6 +68,7 @@ class Process {
   std::shared_ptr<Instance> instance_;
   std::uint64_t lives_ = 0;
   std::uint64_t crashes_ = 0;
+  std::uint64_t owners_given_up_ = 0;
 };
 
 }  // namespace varve::sim

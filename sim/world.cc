@@ -22,6 +22,7 @@ struct Plan {
   std::uint32_t keys = 0;
   std::uint32_t ops = 0;  // of each thread
   double crashes = 0;
+  double suspects = 0;
   double stay = 0;
   Metric metric = Metric::euclidean;
   Content content;
@@ -31,6 +32,7 @@ struct Plan {
     keys = 4 + static_cast<std::uint32_t>(random.below(20));
     ops = 6 + static_cast<std::uint32_t>(random.below(14));
     crashes = random.below(3) == 0 ? 0 : random.unit();
+    suspects = random.below(3) == 0 ? random.unit() : 0;
     stay = random.unit() * 0.8;
     metric = random.below(3) == 0 ? Metric::cosine : Metric::euclidean;
     content.dim = 4 + static_cast<std::uint32_t>(random.below(5));
@@ -90,14 +92,18 @@ class World {
     const char* const names[] = {"writer-a", "writer-b", "reader", "collector"};
     for (const char* name : names) {
       processes_.push_back(std::make_unique<Process>(
-          scheduler_, clock_, faults_, ProcessOptions{name, plan_.crashes, random_.next()}));
+          scheduler_, clock_, faults_,
+          ProcessOptions{name, plan_.crashes, plan_.suspects, random_.next()}));
     }
     std::vector<std::function<void()>> threads;
     for (const std::size_t number : {0, 0, 1, 1, 2, 2, 3}) {
       threads.push_back([this, number, seed = random_.next()] { act(number, seed); });
     }
     phase(std::move(threads));
-    for (const auto& process : processes_) counts_.crashes += process->crashes();
+    for (const auto& process : processes_) {
+      counts_.crashes += process->crashes();
+      counts_.owners_given_up += process->owners_given_up();
+    }
     processes_.clear();
     faults_->set_plan({});
     faults_->flush_late();
@@ -119,7 +125,7 @@ class World {
 
   std::unique_ptr<Process> calm_process(const char* name) {
     return std::make_unique<Process>(scheduler_, clock_, faults_,
-                                     ProcessOptions{name, 0, random_.next()});
+                                     ProcessOptions{name, 0, 0, random_.next()});
   }
 
   void create() {
@@ -446,54 +452,6 @@ class World {
 };
 
 }  // namespace
-
-void Counts::add(const Counts& other) {
-  store::FaultCounts& mine = faults;
-  const store::FaultCounts& theirs = other.faults;
-  mine.delayed += theirs.delayed;
-  mine.failed_before += theirs.failed_before;
-  mine.lost_answers += theirs.lost_answers;
-  mine.held_late += theirs.held_late;
-  mine.landed_late += theirs.landed_late;
-  mine.refused_late += theirs.refused_late;
-  mine.partial_removes += theirs.partial_removes;
-  mine.corrupted += theirs.corrupted;
-  mine.truncated += theirs.truncated;
-  crashes += other.crashes;
-  acked_puts += other.acked_puts;
-  acked_deletes += other.acked_deletes;
-  unknown_writes += other.unknown_writes;
-  imports += other.imports;
-  folds += other.folds;
-  compacts += other.compacts;
-  queries += other.queries;
-  gets += other.gets;
-  lists += other.lists;
-  failed_reads += other.failed_reads;
-}
-
-std::vector<std::pair<std::string, std::uint64_t>> Counts::rows() const {
-  return {{"delayed", faults.delayed},
-          {"failed before", faults.failed_before},
-          {"lost answers", faults.lost_answers},
-          {"held late", faults.held_late},
-          {"landed late", faults.landed_late},
-          {"refused late", faults.refused_late},
-          {"partial removes", faults.partial_removes},
-          {"corrupted reads", faults.corrupted},
-          {"truncated reads", faults.truncated},
-          {"crashes", crashes},
-          {"acked puts", acked_puts},
-          {"acked deletes", acked_deletes},
-          {"unknown writes", unknown_writes},
-          {"imports", imports},
-          {"folds", folds},
-          {"compacts", compacts},
-          {"queries", queries},
-          {"gets", gets},
-          {"lists", lists},
-          {"failed reads", failed_reads}};
-}
 
 RunResult run_seed(std::uint64_t seed, bool verbose) { return World(seed, verbose).run(); }
 
