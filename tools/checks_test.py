@@ -171,5 +171,44 @@ class Counting(unittest.TestCase):
         self.assertEqual("1 1 1", self.count({"pytest.xml": text}))
 
 
+class Invariants(CheckTest):
+    def setUp(self):
+        super().setUp()
+        self.write("docs/internals/invariants.md", "By `engine/log.cc`.\n"
+                   "| I1 | It is so. | step | early-ack, seal |\n| I2 | And so. | step | |\n")
+        self.write("src/engine/log.cc", "append();\nseal();\n")
+        self.write("src/engine/log_test.cc", "TEST_F(Log, IsSealed) {}\n")
+        self.write_faults("append();", "seal();", "engine_test Log.IsSealed")
+
+    def write_faults(self, append: str, seal: str, check: str):
+        self.write("tests/planted/faults.py",
+                   "from types import SimpleNamespace as Fault\n"
+                   "FAULTS = ("
+                   f"Fault(name='early-ack', file='src/engine/log.cc', edits=(({append!r}, ''),), "
+                   "checks=('sim',)), "
+                   f"Fault(name='seal', file='src/engine/log.cc', edits=(({seal!r}, ''),), "
+                   f"checks=({check!r},)))\n")
+
+    def test_what_exists_passes(self):
+        self.assert_clean("check_invariants")
+
+    def test_a_path_that_is_not_there_is_found(self):
+        (self.root / "src/engine/log.cc").rename(self.root / "src/engine/wal.cc")
+        self.assert_found("check_invariants", "there is no engine/log.cc")
+
+    def test_a_fault_that_is_not_planted_is_found(self):
+        self.write("docs/internals/invariants.md", "| I1 | It is so. | step | seal, nonce |\n")
+        self.assert_found("check_invariants", "plants no 'nonce'")
+        self.assert_found("check_invariants", "names the fault 'early-ack'")
+
+    def test_a_fault_that_no_longer_applies_is_found(self):
+        self.write_faults("append(x);", "seal();", "engine_test Log.IsSealed")
+        self.assert_found("check_invariants", "early-ack: stands 0 times")
+
+    def test_a_test_that_is_not_there_is_found(self):
+        self.write_faults("append();", "seal();", "engine_test Log.IsEmpty")
+        self.assert_found("check_invariants", "there is no test 'Log.IsEmpty'")
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -20,7 +20,7 @@ namespace varve::engine {
 // A part, and with it a group object, is closed when it holds this many bytes. Large enough that
 // requests are few, small enough that one is quickly rewritten; bounds the memory of every job that
 // writes clusters.
-inline constexpr std::size_t kGroupBytes = 8 * 1024 * 1024;
+inline constexpr std::size_t kGroupBytes = 8UL * 1024 * 1024;
 
 // What a job wrote.
 struct WrittenGroups {

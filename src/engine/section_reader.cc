@@ -16,9 +16,9 @@ struct Run {
 
 // Sections closer than this are fetched together: at 80 MB/s and 20 ms to the first byte a gap of
 // 64 KiB costs a thirtieth of another request.
-constexpr std::uint64_t kGapBytesMax = 64 * 1024;
+constexpr std::uint64_t kGapBytesMax = 64UL * 1024;
 // A joined read becomes one buffer that lives as long as any of its sections.
-constexpr std::uint64_t kRunBytesMax = 8 * 1024 * 1024;
+constexpr std::uint64_t kRunBytesMax = 8UL * 1024 * 1024;
 
 std::vector<Run> join(std::span<PartSlot* const> slots, format::Section section) {
   std::vector<Run> runs;

@@ -12,7 +12,7 @@ namespace varve::engine {
 namespace {
 
 // A log object larger than this costs every reader more than a second one.
-constexpr std::size_t kBatchBytesMax = 8 * 1024 * 1024;
+constexpr std::size_t kBatchBytesMax = 8UL * 1024 * 1024;
 constexpr unsigned kTakeOverAttempts = 40;
 
 std::size_t size_of(std::span<const format::LogOp> ops) {

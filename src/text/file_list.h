@@ -9,7 +9,7 @@
 namespace varve::text {
 
 // Larger files are no prose; they are skipped with a reason.
-inline constexpr std::size_t kTextFileBytesMax = 64 * 1024 * 1024;
+inline constexpr std::size_t kTextFileBytesMax = 64UL * 1024 * 1024;
 
 struct FileList {
   std::vector<std::string> files;  // sorted, each once

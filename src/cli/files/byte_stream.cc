@@ -17,7 +17,7 @@
 namespace varve::cli {
 namespace {
 
-constexpr std::size_t kBufferBytes = 256 * 1024;
+constexpr std::size_t kBufferBytes = 256UL * 1024;
 
 class FdStream final : public ByteStream {
  public:

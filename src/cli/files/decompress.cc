@@ -12,7 +12,7 @@
 namespace varve::cli {
 namespace {
 
-constexpr std::size_t kInputBytes = 128 * 1024;
+constexpr std::size_t kInputBytes = 128UL * 1024;
 // 128 MiB, the window of `zstd --ultra -22`: a header cannot make us allocate more.
 constexpr int kZstdWindowLogMax = 27;
 // zlib: 15 bits of window, plus 16 to expect the gzip wrapper.

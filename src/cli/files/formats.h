@@ -23,6 +23,6 @@ RowSourceResult open_words(ByteReader in, RowRules rules);
 
 // Longest line of a text format: kDimMax numbers of 20 characters and the largest metadata fit
 // many times.
-inline constexpr std::size_t kLineBytesMax = 1024 * 1024;
+inline constexpr std::size_t kLineBytesMax = 1024UL * 1024;
 
 }  // namespace varve::cli

@@ -14,7 +14,7 @@ namespace varve::cli {
 namespace {
 
 // numpy itself writes 128 bytes and refuses to read more than 10,000 unasked.
-constexpr std::size_t kHeaderBytesMax = 64 * 1024;
+constexpr std::size_t kHeaderBytesMax = 64UL * 1024;
 
 enum class NpyType { f4, f8, f2, i1, u1, i4 };
 

@@ -16,7 +16,7 @@ namespace varve::cli {
 namespace {
 
 constexpr std::size_t kBatchRows = 500;
-constexpr std::size_t kBatchBytes = 8 * 1024 * 1024;
+constexpr std::size_t kBatchBytes = 8UL * 1024 * 1024;
 // Long enough that a writer in a loop fills batches, short enough that one which waits for its
 // acknowledgement does not notice.
 constexpr int kBatchWaitMs = 2;
