@@ -31,6 +31,8 @@ struct DatabaseOptions {
   // Fold the log into clusters in the background when the tail reaches this many operations;
   // 0: only when asked by `compact` or `fold`.
   std::uint64_t fold_ops_min = 20'000;
+  // Make the directory of the store if it is missing; false: that is `not_found`.
+  bool create_if_missing = true;
 };
 
 struct IndexInfo {
@@ -44,7 +46,8 @@ struct IndexInfo {
   std::uint64_t clusters = 0;
   std::uint64_t parts = 0;         // cluster parts; equals `clusters` right after compact
   std::uint64_t stale_rows = 0;    // replaced or deleted rows still stored
-  std::uint64_t stored_bytes = 0;  // objects that HEAD reaches
+  std::uint64_t stored_bytes = 0;  // objects that HEAD reaches, the log included
+  std::uint64_t log_bytes = 0;     // of these, log objects not yet folded
   std::string row_type;            // "u8", "f16", "f32", or "mixed"
 };
 
@@ -64,18 +67,21 @@ class RowSource {
   // Expected number of rows, 0 if unknown. Used for progress only.
   virtual std::uint64_t size_hint() const = 0;
   // Fills `record` with the next row; false at the end. A malformed row is `invalid` and names
-  // the file, the row and the field. `record.key` left empty: the row number becomes the key.
+  // the file, the row and the field. `record.key` left empty: the row number becomes the key, and
+  // then no row of the source may have one of its own.
   virtual Result<bool> next(VectorRecord& record) = 0;
 };
 
 struct ImportOptions {
   ProgressSink progress;
-  std::uint32_t clusters = 0;  // 0: chosen from the number of rows
+  // 0: chosen from the number of rows. Without effect on an index that has clusters already.
+  std::uint32_t clusters = 0;
 };
 
 struct ImportReport {
-  std::uint64_t vectors = 0;
-  std::uint64_t replaced = 0;  // keys that existed before
+  std::uint64_t vectors = 0;     // different keys
+  std::uint64_t duplicates = 0;  // rows left out because a later one has the same key
+  std::uint64_t replaced = 0;    // keys that existed before
   std::uint64_t clusters = 0;
   std::uint64_t bytes_written = 0;
   double read_seconds = 0, train_seconds = 0, assign_seconds = 0, write_seconds = 0;
@@ -105,7 +111,8 @@ struct FsckFinding {
 };
 
 struct FsckReport {
-  std::uint64_t objects = 0, bytes = 0, log_ops = 0, live_keys = 0;
+  std::uint64_t objects = 0, bytes = 0;  // that HEAD reaches, itself and the log included
+  std::uint64_t log_ops = 0, live_keys = 0;
   std::uint64_t orphans = 0;          // objects that nothing reaches; harmless, removed by compact
   std::vector<FsckFinding> findings;  // empty: the index is sound
   std::string state_hash;  // of the map key -> vector, metadata; equal states give equal hashes
@@ -148,7 +155,9 @@ class Index {
   // A current view for many queries.
   virtual Result<std::shared_ptr<const Snapshot>> snapshot() = 0;
 
-  // First load or bulk load: one commit at the end, bounded memory. Rows replace equal keys.
+  // First load or bulk load: one commit at the end, bounded memory. Rows replace equal keys; of
+  // several rows with one key the last counts. `invalid`: a bad row, or some rows have keys and
+  // others none.
   virtual Result<ImportReport> import(RowSource& rows, const ImportOptions& options) = 0;
   // Moves the tail of the log into clusters.
   virtual Result<std::uint64_t> fold() = 0;
@@ -167,6 +176,7 @@ class Database {
   virtual ~Database() = default;
 
   // `uri`: a directory, file:///dir or memory://. `invalid`: not an address that Varve knows.
+  // `not_found`: no such directory, and the options do not allow to make it.
   static Result<std::unique_ptr<Database>> open(const std::string& uri,
                                                 const DatabaseOptions& options);
 

@@ -11,6 +11,7 @@
 #include "base/result.h"
 #include "base/sha256.h"
 #include "base/sync.h"
+#include "base/utf8.h"
 #include "varve/types.h"
 
 namespace varve::base {
@@ -128,6 +129,18 @@ TEST(Deadline, PassesOnlyAfterItsMoment) {
   EXPECT_FALSE(Deadline::never().passed(system_clock()));
   EXPECT_TRUE(Deadline(system_clock().now()).passed(system_clock()));
   EXPECT_FALSE(Deadline::after(system_clock(), std::chrono::hours(1)).passed(system_clock()));
+}
+
+TEST(Utf8, TellsWellFormedFromMalformed) {
+  for (const char* good : {"", "a", "ä", "漢", "🙂", "\xf4\x8f\xbf\xbf"}) {
+    EXPECT_TRUE(is_utf8(good)) << good;
+  }
+  for (const char* bad :
+       {"\x80", "\xc0\xaf", "\xe2\x82", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xff", "a\xc3"}) {
+    EXPECT_FALSE(is_utf8(bad)) << bad;
+  }
+  EXPECT_EQ(count_characters("aä漢🙂"), 4U);
+  EXPECT_EQ(bytes_of_characters("aä漢🙂", 2), 3U);
 }
 
 }  // namespace

@@ -163,7 +163,7 @@ std::unique_ptr<Database> make_database(Env env) {
 
 Result<std::unique_ptr<Database>> Database::open(const std::string& uri,
                                                  const DatabaseOptions& options) {
-  VARVE_TRY(auto store, store::open_store(uri));
+  VARVE_TRY(auto store, store::open_store(uri, {.create_if_missing = options.create_if_missing}));
   return std::unique_ptr<Database>(
       std::make_unique<engine::OwningDatabase>(std::move(store), options));
 }

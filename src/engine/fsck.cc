@@ -53,7 +53,7 @@ class Check {
     VARVE_TRY(const StoredHead stored, read_head(core_.env, core_.names, core_.index));
     head_ = stored.head;
     check_head();
-    reach(core_.names.head(), 0);
+    reach(core_.names.head());
     auto generation = Generation::load(core_.env, core_.index, head_, nullptr);
     if (!generation) {
       note_if_missing(generation.error());
@@ -86,10 +86,9 @@ class Check {
     if (error.kind == ErrorKind::not_found) depends_on_head_ = true;
   }
 
-  void reach(const std::string& name, std::uint64_t bytes) {
+  void reach(const std::string& name) {
     reachable_.insert(name);
     ++report_.objects;
-    report_.bytes += bytes;
   }
 
   void check_head() {
@@ -116,7 +115,7 @@ class Check {
       finding("I5", ref.name, object ? "the object is missing" : object.error().message);
       return std::nullopt;
     }
-    reach(ref.name, ref.bytes);
+    reach(ref.name);
     const auto envelope = format::decode_envelope((*object)->bytes, kind, core_.index, ref.name);
     if (!envelope) {
       finding("object", ref.name, envelope.error().message);
@@ -131,7 +130,7 @@ class Check {
 
   void check_blobs() {
     const format::Manifest& manifest = generation_->manifest();
-    reach(head_.manifest_name, head_.manifest_bytes);
+    reach(head_.manifest_name);
     if (manifest.centroids) verified(*manifest.centroids, format::Kind::centroids);
     if (manifest.stale) verified(*manifest.stale, format::Kind::stale);
     for (const auto& ref : manifest.key_map) {
@@ -241,7 +240,7 @@ class Check {
           read_log(core_.env, core_.names, core_.index, position, generation_->manifest().dim);
       if (!entry) return finding("object", name, entry.error().message);
       if (!*entry) return;
-      reach(name, 0);
+      reach(name);
       if (std::holds_alternative<format::Seal>(**entry)) {
         seals_.emplace(position.epoch, position.seq);
         tail_->enter_next_epoch();
@@ -275,7 +274,7 @@ class Check {
     for (const auto& retired : head_.retired) {
       const auto object = core_.env.store->get(retired.list_name, core_.env.deadline());
       if (!object || !*object) continue;  // a collection was interrupted after removing it
-      reach(retired.list_name, (*object)->bytes.size());
+      reach(retired.list_name);
       const auto names = format::decode_retired((*object)->bytes, core_.index, retired.list_name);
       if (!names) {
         finding("object", retired.list_name, names.error().message);
@@ -296,7 +295,10 @@ class Check {
     while (true) {
       VARVE_TRY(const auto page,
                 core_.env.store->list(core_.names.root(), after, kListPage, core_.env.deadline()));
-      for (const auto& entry : page.entries) VARVE_CHECK(check_entry(entry.key));
+      for (const auto& entry : page.entries) {
+        if (reachable_.contains(entry.key)) report_.bytes += entry.size;
+        VARVE_CHECK(check_entry(entry.key));
+      }
       if (!page.more || page.entries.empty()) return {};
       after = page.entries.back().key;
     }

@@ -21,6 +21,8 @@ namespace {
 
 constexpr unsigned kCommitAttempts = 20;
 constexpr std::uint64_t kReportEvery = 4096;
+// The number of a row could be the key of another.
+constexpr const char* kMixedKeys = "either every row has a key or none";
 
 // How the imported rows meet what is there at the moment of the commit.
 struct Merge {
@@ -63,12 +65,15 @@ class Import {
   Result<Spool> read_all(RowSource& source) {
     VARVE_TRY(Spool spool, Spool::create(core_.env.spool_dir, config_.dim, Lsn{}));
     VectorRecord record;
+    bool keyed = false;
     while (true) {
       record.key.clear();
       record.metadata.clear();
       VARVE_TRY(const bool more, source.next(record));
       if (!more) break;
+      if (spool.size() == 0) keyed = !record.key.empty();
       auto valid = validate_vector(record.vector, config_);
+      if (valid && keyed == record.key.empty()) valid = fail(ErrorKind::invalid, kMixedKeys);
       if (valid && !record.key.empty()) valid = validate_key(record.key);
       if (valid) valid = validate_metadata(record.metadata);
       if (!valid) {
@@ -110,6 +115,7 @@ class Import {
     const JobContext context = core_.job(job.id);
     VARVE_TRY(Built built, build(context, spool, build_options));
     report_.vectors = built.rows;
+    report_.duplicates = spool.size() - built.rows;
     report_.train_seconds = built.train_seconds;
     report_.assign_seconds = built.assign_seconds;
     report_.write_seconds = built.write_seconds;

@@ -16,6 +16,7 @@
 #include "engine/put_once.h"
 #include "engine/search.h"
 #include "engine/validate.h"
+#include "format/envelope.h"
 
 namespace varve::engine {
 namespace {
@@ -309,6 +310,11 @@ class StoredIndex final : public Index, public std::enable_shared_from_this<Stor
     for (const auto& segment : manifest.key_map) info.stored_bytes += segment.bytes;
     if (manifest.centroids) info.stored_bytes += manifest.centroids->bytes;
     if (manifest.stale) info.stored_bytes += manifest.stale->bytes;
+    for (const auto& batch : view.tail->batches_from(view.tail->begin())) {
+      info.log_bytes +=
+          format::envelope_header_bytes(core_->names.log(batch->position)) + batch->bytes.size();
+    }
+    info.stored_bytes += info.log_bytes;
     info.row_type = types.empty()      ? "none"
                     : types.size() > 1 ? "mixed"
                                        : std::string(kernels::to_string(*types.begin()));

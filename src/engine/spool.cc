@@ -25,15 +25,15 @@ struct TextHeader {
   Lsn lsn;
 };
 
-Error file_error(const char* step) {
+Error file_error(const char* step, const std::string& dir) {
   const int code = errno;
   if (code == ENOSPC || code == EDQUOT) {
-    return {ErrorKind::overloaded, "no space left for temporary files",
+    return {ErrorKind::overloaded, fmt::format("no space left for temporary files in '{}'", dir),
             "point TMPDIR at a larger file system"};
   }
   return {ErrorKind::unavailable,
-          fmt::format("cannot {} a temporary file: {}", step, std::strerror(code)),
-          {}};
+          fmt::format("cannot {} a temporary file in '{}': {}", step, dir, std::strerror(code)),
+          "TMPDIR names the folder"};
 }
 
 }  // namespace
@@ -44,16 +44,18 @@ Result<SpoolFile> SpoolFile::create(const std::string& dir) {
     const char* configured = std::getenv("TMPDIR");
     path = configured != nullptr && *configured != '\0' ? configured : "/tmp";
   }
+  const std::string folder = path;
   path += "/varve-spool-XXXXXX";
   const int descriptor = ::mkostemp(path.data(), O_CLOEXEC);
-  if (descriptor < 0) return tl::unexpected(file_error("create"));
+  if (descriptor < 0) return tl::unexpected(file_error("create", folder));
   // Unnamed from here on: it is gone when the process is, however that ends.
   ::unlink(path.c_str());
-  return SpoolFile(descriptor);
+  return SpoolFile(descriptor, folder);
 }
 
 SpoolFile::SpoolFile(SpoolFile&& other) noexcept
     : descriptor_(std::exchange(other.descriptor_, -1)),
+      dir_(other.dir_),
       size_(other.size_),
       pending_(std::move(other.pending_)),
       data_(std::exchange(other.data_, nullptr)) {}
@@ -74,7 +76,7 @@ Status SpoolFile::flush() {
   while (done < pending_.size()) {
     const ssize_t written = ::write(descriptor_, pending_.data() + done, pending_.size() - done);
     if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return tl::unexpected(file_error("write"));
+    if (written < 0) return tl::unexpected(file_error("write", dir_));
     done += static_cast<std::size_t>(written);
   }
   pending_.clear();
@@ -86,7 +88,7 @@ Status SpoolFile::map() {
   pending_ = {};
   if (size_ == 0) return {};
   void* address = ::mmap(nullptr, size_, PROT_READ, MAP_SHARED, descriptor_, 0);
-  if (address == MAP_FAILED) return tl::unexpected(file_error("map"));
+  if (address == MAP_FAILED) return tl::unexpected(file_error("map", dir_));
   data_ = static_cast<const std::byte*>(address);
   return {};
 }

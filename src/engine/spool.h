@@ -34,10 +34,11 @@ class SpoolFile {
   void release() const;
 
  private:
-  explicit SpoolFile(int descriptor) : descriptor_(descriptor) {}
+  SpoolFile(int descriptor, std::string dir) : descriptor_(descriptor), dir_(std::move(dir)) {}
   Status flush();
 
   int descriptor_ = -1;
+  std::string dir_;  // for messages
   std::uint64_t size_ = 0;
   std::vector<std::byte> pending_;
   const std::byte* data_ = nullptr;

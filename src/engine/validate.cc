@@ -6,6 +6,8 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "base/utf8.h"
+
 namespace varve {
 namespace {
 
@@ -32,25 +34,6 @@ Status validate_part(std::string_view name, std::string_view what) {
   if (good) return {};
   return fail(ErrorKind::invalid, fmt::format("{} name '{}' is not valid", what, shown(name)),
               "3 to 63 of a-z, 0-9, '.', '-', beginning and ending with a letter or digit");
-}
-
-// RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF.
-bool is_utf8(std::string_view text) {
-  for (std::size_t i = 0; i < text.size();) {
-    const auto byte = static_cast<unsigned char>(text[i]);
-    const std::size_t length = byte < 0x80 ? 1 : byte < 0xE0 ? 2 : byte < 0xF0 ? 3 : 4;
-    if ((byte >= 0x80 && byte < 0xC2) || byte > 0xF4 || text.size() - i < length) return false;
-    std::uint32_t point = length == 1 ? byte : byte & (0x7FU >> length);
-    for (std::size_t j = 1; j < length; ++j) {
-      const auto next = static_cast<unsigned char>(text[i + j]);
-      if ((next & 0xC0U) != 0x80U) return false;
-      point = point << 6 | (next & 0x3FU);
-    }
-    if (length == 3 && (point < 0x800 || (point >= 0xD800 && point <= 0xDFFF))) return false;
-    if (length == 4 && (point < 0x10000 || point > 0x10FFFF)) return false;
-    i += length;
-  }
-  return true;
 }
 
 }  // namespace
@@ -92,7 +75,7 @@ Status validate_key(std::string_view key) {
   if (key.find('\0') != std::string_view::npos) {
     return fail(ErrorKind::invalid, fmt::format("key '{}' contains a NUL byte", shown(key)));
   }
-  if (!is_utf8(key)) {
+  if (!base::is_utf8(key)) {
     return fail(ErrorKind::invalid, fmt::format("key '{}' is not UTF-8", shown(key)));
   }
   return {};

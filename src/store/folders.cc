@@ -54,11 +54,14 @@ std::string_view name_of(std::string_view path) {
   return slash == std::string_view::npos ? path : path.substr(slash + 1);
 }
 
-Result<Fd> open_root(const std::string& directory) {
+Result<Fd> open_root(const std::string& directory, bool create) {
   if (directory.empty()) return fail(ErrorKind::invalid, "the directory of the store is empty");
   std::string path = directory;
   while (path.size() > 1 && path.back() == '/') path.pop_back();
   Fd fd = open_at(AT_FDCWD, path, O_RDONLY | O_DIRECTORY);
+  if (!fd && errno == ENOENT && !create) {
+    return fail(ErrorKind::not_found, fmt::format("store '{}' not found", directory));
+  }
   if (!fd && errno == ENOENT) {
     VARVE_CHECK(make_path(path));
     fd = open_at(AT_FDCWD, path, O_RDONLY | O_DIRECTORY);

@@ -20,8 +20,9 @@ std::string_view folder_of(std::string_view path);
 // "c" for "a/b/c".
 std::string_view name_of(std::string_view path);
 
-// Opens `directory` and creates it, with its parents, if it is missing.
-Result<Fd> open_root(const std::string& directory);
+// Opens `directory`. If it is missing it is created with its parents, or `not_found` without
+// `create`.
+Result<Fd> open_root(const std::string& directory, bool create);
 
 // A folder and its parents, up to the first whose own name is known to be durable.
 struct OpenFolder {

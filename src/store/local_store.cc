@@ -282,8 +282,9 @@ void LocalStore::remove_stale_temps() {
 }  // namespace
 
 Result<std::shared_ptr<ObjectStore>> open_local_store(const std::string& directory,
-                                                      base::Random random, base::Clock& clock) {
-  VARVE_TRY(Fd root, open_root(directory));
+                                                      base::Random random, base::Clock& clock,
+                                                      bool create_if_missing) {
+  VARVE_TRY(Fd root, open_root(directory, create_if_missing));
   auto store = std::make_shared<LocalStore>(std::move(root), std::move(random), clock);
   store->remove_stale_temps();
   return store;

@@ -10,8 +10,9 @@
 
 namespace varve::store {
 
-// Opens the store in `directory` and creates the directory if it is missing. Any number of
-// processes of one host may open it; a directory on a network file system is used by one host only.
+// Opens the store in `directory`, which is created if it is missing and `create_if_missing` is set.
+// Any number of processes of one host may open it; a directory on a network file system is used by
+// one host only.
 //
 // The file of object `a/b` is `directory`/a/b, so no key may be the folder of another (`invalid`).
 // `.tmp` and `.locks` appear with the first write; a directory that cannot be written can be read.
@@ -21,10 +22,11 @@ namespace varve::store {
 // cannot be synced after its file became visible, the store answers `unavailable` to every later
 // call, since a read-back would take for durable what may not be.
 //
-// `invalid`: the path is not a directory, or no access. `clock` judges deadlines and
-// outlives the store.
+// `invalid`: the path is not a directory, or no access. `not_found`: it does not exist. `clock`
+// judges deadlines and outlives the store.
 Result<std::shared_ptr<ObjectStore>> open_local_store(const std::string& directory,
                                                       base::Random random,
-                                                      base::Clock& clock = base::system_clock());
+                                                      base::Clock& clock = base::system_clock(),
+                                                      bool create_if_missing = true);
 
 }  // namespace varve::store

@@ -133,7 +133,7 @@ Result<std::shared_ptr<ObjectStore>> open_store(const std::string& uri,
   base::Clock& clock = *options.clock;
   const auto mark = uri.find("://");
   if (mark == std::string::npos) {
-    return open_local_store(uri, base::Random::from_entropy(), clock);
+    return open_local_store(uri, base::Random::from_entropy(), clock, options.create_if_missing);
   }
   constexpr std::string_view kFault = "fault+";
   if (uri.starts_with(kFault)) return open_fault_store(uri.substr(kFault.size()), options);
@@ -141,7 +141,7 @@ Result<std::shared_ptr<ObjectStore>> open_store(const std::string& uri,
   const auto rest = uri.substr(mark + 3);
   if (scheme == "file") {
     VARVE_TRY(const auto path, file_path(rest));
-    return open_local_store(path, base::Random::from_entropy(), clock);
+    return open_local_store(path, base::Random::from_entropy(), clock, options.create_if_missing);
   }
   if (scheme == "memory") {
     if (rest.empty()) return make_memory_store(clock);

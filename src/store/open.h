@@ -12,10 +12,11 @@ namespace varve::store {
 
 struct OpenOptions {
   base::Clock* clock = &base::system_clock();  // outlives the store
+  bool create_if_missing = true;               // a directory; else it is `not_found`
 };
 
 // Opens:
-//   ./data, /srv/data     the directory of a local store, created if missing
+//   ./data, /srv/data     the directory of a local store
 //   file:///srv/data      the same; %20 stands for a space and so on
 //   memory://             a new, empty memory store
 //   memory://name         the memory store of that name, shared within the process for ever

@@ -1,11 +1,15 @@
 #include "text/chunker.h"
 
+#include <algorithm>
 #include <array>
 
-#include "text/utf8.h"
+#include "base/utf8.h"
 
 namespace varve::text {
 namespace {
+
+// A longer line is prose that begins with a hash.
+constexpr std::size_t kHeadingCharactersMax = 200;
 
 constexpr std::string_view kBlanks = " \t\r\n\f\v";
 
@@ -26,6 +30,7 @@ Block heading_of(std::string_view line) {
   if (level == 0 || level == std::string_view::npos || level > 6 || line[level] != ' ') return {};
   std::string_view title = trimmed(line.substr(level));
   while (title.ends_with('#')) title.remove_suffix(1);
+  if (base::count_characters(title) > kHeadingCharactersMax) return {};
   return {level, trimmed(title)};
 }
 
@@ -69,7 +74,7 @@ std::size_t sentence_bytes(std::string_view text) {
 // Bytes of the longest piece of at most `characters`, cut behind a blank if there is one in its
 // second half.
 std::size_t piece_bytes(std::string_view text, std::size_t characters) {
-  const std::size_t limit = bytes_of_characters(text, characters);
+  const std::size_t limit = base::bytes_of_characters(text, characters);
   if (limit == text.size()) return limit;
   const std::size_t blank = text.substr(0, limit).find_last_of(kBlanks);
   return blank == std::string_view::npos || blank < limit / 2 ? limit : blank + 1;
@@ -79,10 +84,13 @@ std::size_t piece_bytes(std::string_view text, std::size_t characters) {
 std::vector<std::string_view> split_sentences(std::string_view paragraph, std::size_t characters) {
   std::vector<std::string_view> sentences;
   while (!paragraph.empty()) {
-    std::size_t size = sentence_bytes(paragraph);
-    size = piece_bytes(paragraph.substr(0, size), characters);
-    sentences.push_back(paragraph.substr(0, size));
-    paragraph.remove_prefix(size);
+    std::string_view sentence = paragraph.substr(0, sentence_bytes(paragraph));
+    paragraph.remove_prefix(sentence.size());
+    while (!sentence.empty()) {
+      const std::size_t size = piece_bytes(sentence, characters);
+      sentences.push_back(sentence.substr(0, size));
+      sentence.remove_prefix(size);
+    }
   }
   return sentences;
 }
@@ -90,11 +98,11 @@ std::vector<std::string_view> split_sentences(std::string_view paragraph, std::s
 // The last whole sentences of `text` within `characters`, or nothing.
 std::string last_sentences(std::string_view text, std::size_t characters) {
   const auto sentences = split_sentences(text, text.size() + 1);
-  std::size_t bytes = 0;
+  std::size_t bytes = 0, count = 0;
   for (auto sentence = sentences.rbegin(); sentence != sentences.rend(); ++sentence) {
-    const std::size_t more = bytes + sentence->size();
-    if (count_characters(text.substr(text.size() - more)) > characters) break;
-    bytes = more;
+    count += base::count_characters(*sentence);
+    if (count > characters) break;
+    bytes += sentence->size();
   }
   return std::string(trimmed(text.substr(text.size() - bytes)));
 }
@@ -131,13 +139,13 @@ class Chunker {
   }
 
   void add_paragraph(std::string_view paragraph) {
-    const std::size_t count = count_characters(paragraph);
+    const std::size_t count = base::count_characters(paragraph);
     if (characters_ + count <= options_.target_characters) return append(paragraph, "\n\n");
     end_chunk();
     if (characters_ + count <= options_.target_characters) return append(paragraph, "\n\n");
     const char* separator = "\n\n";
     for (const auto sentence : split_sentences(paragraph, options_.target_characters)) {
-      const std::size_t more = count_characters(sentence);
+      const std::size_t more = base::count_characters(sentence);
       if (!open_.empty() && characters_ + more > options_.target_characters) end_chunk();
       append(sentence, separator);
       separator = "";
@@ -148,17 +156,19 @@ class Chunker {
     if (open_.empty()) {
       heading_ = heading();
       open_ = overlap_;
+      characters_ = base::count_characters(open_);
       if (!open_.empty()) separator = open_.ends_with('\n') ? "" : " ";
     }
-    if (!open_.empty()) open_ += separator;
-    open_ += text;
-    characters_ = count_characters(open_);
+    for (const std::string_view part : {std::string_view(open_.empty() ? "" : separator), text}) {
+      open_ += part;
+      characters_ += base::count_characters(part);
+    }
   }
 
   void end_chunk() {
     const std::string_view text = trimmed(open_);
     if (text.empty()) return;
-    overlap_ = last_sentences(text, options_.overlap_characters);
+    overlap_ = last_sentences(text, overlap_characters(options_));
     chunks_.push_back({{}, heading_, std::string(text)});
     open_.clear();
     characters_ = 0;
@@ -185,6 +195,12 @@ class Chunker {
 };
 
 }  // namespace
+
+std::size_t overlap_characters(const ChunkOptions& options) {
+  constexpr std::size_t kDefault = 100, kShare = 8;
+  return options.overlap_characters.value_or(
+      std::min(kDefault, options.target_characters / kShare));
+}
 
 std::vector<Chunk> chunk_markdown(std::string_view text, const ChunkOptions& options) {
   return Chunker(options).run(text);

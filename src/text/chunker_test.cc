@@ -5,8 +5,8 @@
 
 #include <random>
 
+#include "base/utf8.h"
 #include "text/file_list.h"
-#include "text/utf8.h"
 
 namespace varve::text {
 namespace {
@@ -76,9 +76,9 @@ TEST(Chunker, LosesNothingAndCutsNoCharacter) {
     const auto chunks = chunk_markdown(text, options);
     std::string all;
     for (const Chunk& chunk : chunks) {
-      EXPECT_TRUE(is_utf8(chunk.text));
+      EXPECT_TRUE(base::is_utf8(chunk.text));
       EXPECT_FALSE(chunk.text.empty());
-      EXPECT_LE(count_characters(chunk.text), options.target_characters * 2 + 50);
+      EXPECT_LE(base::count_characters(chunk.text), options.target_characters * 2 + 50);
       all += chunk.text;
     }
     const auto count = [](const std::string& in, const std::string& what) {
@@ -89,6 +89,47 @@ TEST(Chunker, LosesNothingAndCutsNoCharacter) {
     // Headings of sections that end in nothing are dropped; all else is kept at least once.
     EXPECT_GE(count(all, "🙂") + 20, count(text, "🙂"));
   }
+}
+
+// Looking at the rest of the text for each piece takes minutes for these.
+TEST(Chunker, TakesTimeInProportionToTheText) {
+  constexpr std::size_t kBytes = 4 << 20;
+  const auto repeated = [](const std::string& part) {
+    std::string text;
+    while (text.size() < kBytes) text += part;
+    return text;
+  };
+  for (const std::string part : {"word ", "x", "a. ", "# a\n", "< ", "<a", "&", "</"}) {
+    SCOPED_TRACE(part);
+    const std::string text = repeated(part);
+    std::size_t bytes = 0;
+    for (const Chunk& chunk : chunk_markdown(text, {})) bytes += chunk.text.size();
+    EXPECT_GT(bytes, part == "# a\n" ? 0 : kBytes / 2);
+    const std::string markdown = markdown_of_html(text);
+    EXPECT_LE(markdown.size(), 2 * kBytes);
+  }
+}
+
+TEST(Chunker, TakesALongHeadingForText) {
+  const std::string longest = "# " + std::string(200, 'a');
+  EXPECT_EQ(chunk_markdown(longest + "\n\ntext", {}).at(0).title, longest.substr(2));
+  std::string words;
+  while (words.size() < 60'000) words += "wörd ";
+  for (const char* mark : {"# ", "## "}) {
+    const auto chunks = chunk_markdown(mark + words + "\n\ntext", {});
+    EXPECT_GT(chunks.size(), 50U);
+    for (const Chunk& chunk : chunks) {
+      EXPECT_EQ(chunk.title + chunk.heading, "");
+      EXPECT_LE(base::count_characters(chunk.text), 1000U);
+    }
+  }
+}
+
+TEST(Chunker, OverlapsByAnEighthUnlessTold) {
+  EXPECT_EQ(overlap_characters({}), 100U);
+  EXPECT_EQ(overlap_characters({.target_characters = 160, .overlap_characters = {}}), 20U);
+  EXPECT_EQ(overlap_characters({.target_characters = 8000, .overlap_characters = {}}), 100U);
+  EXPECT_EQ(overlap_characters({.target_characters = 160, .overlap_characters = 0}), 0U);
 }
 
 TEST(Html, BecomesMarkdownWithoutTags) {
@@ -102,18 +143,6 @@ TEST(Html, BecomesMarkdownWithoutTags) {
   EXPECT_EQ(markdown_of_html("<p"), "\n\n");
   EXPECT_EQ(markdown_of_html("<!-- no end"), "");
   EXPECT_EQ(markdown_of_html("<script>no end"), "");
-}
-
-TEST(Utf8, TellsWellFormedFromMalformed) {
-  for (const char* good : {"", "a", "ä", "漢", "🙂", "\xf4\x8f\xbf\xbf"}) {
-    EXPECT_TRUE(is_utf8(good)) << good;
-  }
-  for (const char* bad :
-       {"\x80", "\xc0\xaf", "\xe2\x82", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xff", "a\xc3"}) {
-    EXPECT_FALSE(is_utf8(bad)) << bad;
-  }
-  EXPECT_EQ(count_characters("aä漢🙂"), 4U);
-  EXPECT_EQ(bytes_of_characters("aä漢🙂", 2), 3U);
 }
 
 }  // namespace

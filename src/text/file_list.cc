@@ -11,7 +11,7 @@
 #include <fstream>
 
 #include "base/result.h"
-#include "text/utf8.h"
+#include "base/utf8.h"
 
 namespace varve::text {
 namespace {
@@ -89,7 +89,7 @@ Result<std::string> read_text_file(const std::string& file) {
   }
   if (in.bad()) return fail(ErrorKind::unavailable, "cannot read");
   if (text.find('\0') != std::string::npos) return fail(ErrorKind::invalid, "binary, not text");
-  if (!is_utf8(text)) return fail(ErrorKind::invalid, "not UTF-8");
+  if (!base::is_utf8(text)) return fail(ErrorKind::invalid, "not UTF-8");
   if (text.starts_with("\xef\xbb\xbf")) text.erase(0, 3);
   return text;
 }

@@ -11,7 +11,7 @@
 #include <string>
 
 #include "base/result.h"
-#include "text/utf8.h"
+#include "base/utf8.h"
 #include "text/words.h"
 
 namespace varve::text {
@@ -87,7 +87,7 @@ class HashEmbedder final : public Embedder {
   std::uint32_t dim() const override { return dim_; }
 
   Result<std::vector<float>> embed(std::string_view text) const override {
-    if (!is_utf8(text)) return fail(ErrorKind::invalid, "the text is not UTF-8");
+    if (!base::is_utf8(text)) return fail(ErrorKind::invalid, "the text is not UTF-8");
     const std::vector<std::string> words = words_of(text);
     Features singles(kWord), pairs(kPair), pieces(kPiece);
     std::string last;

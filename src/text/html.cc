@@ -78,12 +78,12 @@ std::string markdown_of_html(std::string_view html) {
     }
     if (html[i] == '<') {
       const std::string name = tag_name(html.substr(i + 1));
-      const std::size_t close = html.find('>', i);
       // A '<' that starts no tag is text.
       if (name.empty() && !html.substr(i).starts_with("<!")) {
         out += html[i++];
         continue;
       }
+      const std::size_t close = html.find('>', i);
       i = close == std::string_view::npos ? html.size() : close + 1;
       if (name == "script" || name == "style") i = skip_element(html, i, name);
       if (is_heading(name) && name[0] == 'h') {

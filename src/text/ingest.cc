@@ -4,12 +4,16 @@
 #include <xxhash.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "base/result.h"
+#include "base/utf8.h"
+#include "text/chunk_keys.h"
 #include "text/chunker.h"
 #include "text/file_list.h"
 #include "text/hash_embedder.h"
+#include "text/prune.h"
 
 namespace varve::text {
 namespace {
@@ -21,19 +25,6 @@ constexpr std::size_t kBatchRows = 500;
 // Files whose stored hashes are asked for at once.
 constexpr std::size_t kFilesAtOnce = 64;
 constexpr std::uint32_t kListPage = 1000;
-// Leaves room for "#<n>" in the key.
-constexpr std::size_t kFileNameBytesMax = kKeyBytesMax - 24;
-
-std::string chunk_key(const std::string& file, std::size_t n) {
-  return fmt::format("{}#{}", file, n);
-}
-
-// "<file>#<digits>": a chunk of this file and not of one that is called "<file>#x".
-bool is_chunk_key(const std::string& key, const std::string& file) {
-  const std::size_t digits = file.size() + 1;
-  return key.size() > digits && key.starts_with(file) && key[file.size()] == '#' &&
-         key.find_first_not_of("0123456789", digits) == std::string::npos;
-}
 
 bool is_html(const std::string& file) { return file.ends_with(".html") || file.ends_with(".htm"); }
 
@@ -49,23 +40,27 @@ Status check_options(const ChunkOptions& chunks) {
     return fail(ErrorKind::invalid, fmt::format("chunk size {} is not in 100 to 8000 characters",
                                                 chunks.target_characters));
   }
-  if (chunks.overlap_characters > chunks.target_characters / 2) {
+  if (overlap_characters(chunks) > chunks.target_characters / 2) {
     return fail(ErrorKind::invalid,
                 fmt::format("overlap {} is more than half of the chunk size {}",
-                            chunks.overlap_characters, chunks.target_characters));
+                            overlap_characters(chunks), chunks.target_characters));
   }
   return {};
 }
 
-Status check_config(const IndexName& name, const IndexConfig& config, const Embedder& embedder) {
+// `metric` or `dim` keep the embedder from being used with the index.
+Status check_fit(ErrorKind kind, const IndexName& name, const IndexConfig& config,
+                 const Embedder& embedder) {
   if (config.dim != embedder.dim()) {
-    return fail(ErrorKind::conflict,
+    return fail(kind,
                 fmt::format("index '{}' has dimension {}, embedder {} makes {}", name.str(),
-                            config.dim, embedder.name(), embedder.dim()));
+                            config.dim, embedder.name(), embedder.dim()),
+                make_embedder(fmt::format("hash:{}", config.dim))
+                    ? fmt::format("--embedder hash:{}", config.dim)
+                    : "");
   }
   if (config.metric != Metric::cosine) {
-    return fail(ErrorKind::conflict,
-                fmt::format("index '{}' is euclidean, text needs cosine", name.str()));
+    return fail(kind, fmt::format("index '{}' is euclidean, text needs cosine", name.str()));
   }
   return {};
 }
@@ -85,7 +80,7 @@ Result<OpenedIndex> open_or_create(Database& database, const IndexName& name,
   }
   auto opened = database.open_index(name);
   if (opened) {
-    VARVE_CHECK(check_config(name, (*opened)->config(), embedder));
+    VARVE_CHECK(check_fit(ErrorKind::conflict, name, (*opened)->config(), embedder));
     return OpenedIndex{*opened, false};
   }
   if (opened.error().kind != ErrorKind::not_found) return tl::unexpected(opened.error());
@@ -102,7 +97,14 @@ class Ingestor {
 
   IngestReport& report() { return report_; }
 
-  // The hashes of the versions that are stored, empty where there is none.
+  // Notes a file that was looked at and not taken in.
+  void note_failure(const std::string& file, const Error& error) {
+    ++report_.files;
+    report_.failed.push_back({file, error.message});
+  }
+
+  // The hashes of the versions that are stored, empty where there is none. REQUIRES:
+  // check_file_name of all.
   Result<std::vector<std::string>> stored_hashes(const std::vector<std::string>& files) {
     std::vector<std::string> keys, hashes;
     for (const std::string& file : files) keys.push_back(chunk_key(file, 0));
@@ -115,20 +117,40 @@ class Ingestor {
   }
 
   Status add(const Document& document, const std::string& stored_hash) {
-    ++report_.files;
     const std::string hash = hash_of(document.text);
     if (hash == stored_hash) {
+      ++report_.files;
       ++report_.files_unchanged;
       return {};
     }
     std::vector<VectorRecord> records;
     if (Status made = make_records(document, hash, records); !made) {
-      report_.failed.push_back({document.name, made.error().message});
-      return {};
+      note_failure(document.name, made.error());
+      return remove_leftovers(document.name, 0);
     }
+    ++report_.files;
     report_.bytes += document.text.size();
     VARVE_CHECK(remove_leftovers(document.name, records.size()));
     return enqueue(std::move(records));
+  }
+
+  // A file that is there but holds no text any more.
+  Status skip(const std::string& file, const Error& error) {
+    ++report_.files;
+    report_.skipped.push_back({file, error.message});
+    return remove_leftovers(file, 0);
+  }
+
+  Status prune_folders(const std::vector<std::string>& paths,
+                       const std::vector<std::string>& present) {
+    for (const std::string& path : paths) {
+      std::error_code error;
+      if (!std::filesystem::is_directory(path, error)) continue;
+      VARVE_TRY(const Pruned pruned, prune(*opened_.index, path, present));
+      report_.files_pruned += pruned.files;
+      report_.chunks_removed += pruned.chunks;
+    }
+    return {};
   }
 
   Status flush() {
@@ -144,7 +166,7 @@ class Ingestor {
   std::string hash_of(const std::string& text) const {
     const std::string recipe =
         fmt::format("{}/{} {} {} ", embedder_->name(), kHashEmbedderRevision,
-                    options_.chunks.target_characters, options_.chunks.overlap_characters);
+                    options_.chunks.target_characters, overlap_characters(options_.chunks));
     const std::string all = recipe + text;
     const XXH128_hash_t hash = XXH3_128bits(all.data(), all.size());
     return fmt::format("{:016x}{:016x}", hash.high64, hash.low64);
@@ -152,9 +174,7 @@ class Ingestor {
 
   Status make_records(const Document& document, const std::string& hash,
                       std::vector<VectorRecord>& records) const {
-    if (document.name.size() > kFileNameBytesMax) {
-      return fail(ErrorKind::invalid, "the file name is too long for a key");
-    }
+    if (!base::is_utf8(document.text)) return fail(ErrorKind::invalid, "not UTF-8");
     const auto chunks = is_html(document.name)
                             ? chunk_markdown(markdown_of_html(document.text), options_.chunks)
                             : chunk_markdown(document.text, options_.chunks);
@@ -168,8 +188,14 @@ class Ingestor {
       if (!chunk.heading.empty()) metadata["heading"] = chunk.heading;
       metadata["text"] = chunk.text;
       if (records.empty()) metadata["hash"] = hash;
+      std::string stored = metadata.dump();
+      if (stored.size() > kMetadataBytesMax) {
+        return fail(ErrorKind::invalid,
+                    fmt::format("chunk {} takes {} bytes as JSON, at most {} can be stored",
+                                records.size(), stored.size(), kMetadataBytesMax));
+      }
       records.push_back(
-          {chunk_key(document.name, records.size()), std::move(*vector), metadata.dump()});
+          {chunk_key(document.name, records.size()), std::move(*vector), std::move(stored)});
     }
     if (records.empty()) return fail(ErrorKind::invalid, "holds no words to embed");
     return {};
@@ -186,7 +212,7 @@ class Ingestor {
     while (true) {
       VARVE_TRY(const KeyPage page, opened_.index->list(after, kListPage));
       for (const std::string& key : page.keys) {
-        if (!is_chunk_key(key, file)) continue;
+        if (file_of_chunk(key) != file) continue;
         const std::string digits = key.substr(file.size() + 1);
         if (digits.size() > 9 || std::stoul(digits) >= keep) surplus.push_back(key);
       }
@@ -195,7 +221,7 @@ class Ingestor {
     }
     if (surplus.empty() && keep <= kBatchRows) return {};
     report_.chunks_removed += surplus.size();
-    surplus.insert(surplus.begin(), chunk_key(file, 0));
+    if (keep > 0) surplus.insert(surplus.begin(), chunk_key(file, 0));
     for (std::size_t i = 0; i < surplus.size(); i += kBatchRows) {
       const std::size_t count = std::min(kBatchRows, surplus.size() - i);
       VARVE_CHECK(opened_.index->remove(std::span(surplus).subspan(i, count)));
@@ -237,11 +263,37 @@ void report_progress(const IngestOptions& options, std::uint64_t done, std::uint
 Status add_file(Ingestor& ingestor, const std::string& file, const std::string& stored_hash) {
   auto text = read_text_file(file);
   if (text) return ingestor.add({file, std::move(*text)}, stored_hash);
-  ++ingestor.report().files;
-  auto& notes = text.error().kind == ErrorKind::invalid ? ingestor.report().skipped
-                                                        : ingestor.report().failed;
-  notes.push_back({file, text.error().message});
+  if (text.error().kind == ErrorKind::invalid) return ingestor.skip(file, text.error());
+  ingestor.note_failure(file, text.error());
   return {};
+}
+
+// Leaves those whose names can be keys; the others have failed.
+void check_names(Ingestor& ingestor, std::vector<std::string>& files) {
+  std::erase_if(files, [&](const std::string& file) {
+    const Status valid = check_file_name(file);
+    if (!valid) ingestor.note_failure(file, valid.error());
+    return !valid;
+  });
+}
+
+Status add_files(Ingestor& ingestor, const std::vector<std::string>& files,
+                 const IngestOptions& options) {
+  for (std::size_t i = 0; i < files.size(); i += kFilesAtOnce) {
+    const auto begin = files.begin() + static_cast<std::ptrdiff_t>(i);
+    const std::size_t count = std::min(kFilesAtOnce, files.size() - i);
+    const std::vector<std::string> group(begin, begin + static_cast<std::ptrdiff_t>(count));
+    VARVE_TRY(const auto hashes, ingestor.stored_hashes(group));
+    for (std::size_t k = 0; k < group.size(); ++k) {
+      VARVE_CHECK(add_file(ingestor, group[k], hashes[k]));
+      report_progress(options, i + k + 1, files.size());
+      if (i + k + 1 < files.size() && options.stop && options.stop()) {
+        ingestor.report().stopped = true;
+        return ingestor.flush();
+      }
+    }
+  }
+  return ingestor.flush();
 }
 
 }  // namespace
@@ -251,17 +303,11 @@ Result<IngestReport> ingest(Database& database, const IndexName& name,
   VARVE_TRY(FileList list, list_files(paths, options.include));
   VARVE_TRY(auto ingestor, make_ingestor(database, name, options));
   ingestor.report().skipped = std::move(list.skipped);
-  for (std::size_t i = 0; i < list.files.size(); i += kFilesAtOnce) {
-    const auto begin = list.files.begin() + static_cast<std::ptrdiff_t>(i);
-    const std::size_t count = std::min(kFilesAtOnce, list.files.size() - i);
-    const std::vector<std::string> group(begin, begin + static_cast<std::ptrdiff_t>(count));
-    VARVE_TRY(const auto hashes, ingestor.stored_hashes(group));
-    for (std::size_t k = 0; k < group.size(); ++k) {
-      VARVE_CHECK(add_file(ingestor, group[k], hashes[k]));
-      report_progress(options, i + k + 1, list.files.size());
-    }
+  check_names(ingestor, list.files);
+  VARVE_CHECK(add_files(ingestor, list.files, options));
+  if (options.prune && !ingestor.report().stopped) {
+    VARVE_CHECK(ingestor.prune_folders(paths, list.files));
   }
-  VARVE_CHECK(ingestor.flush());
   return std::move(ingestor.report());
 }
 
@@ -270,6 +316,10 @@ Result<IngestReport> ingest_documents(Database& database, const IndexName& name,
                                       const IngestOptions& options) {
   VARVE_TRY(auto ingestor, make_ingestor(database, name, options));
   for (std::size_t i = 0; i < documents.size(); ++i) {
+    if (const Status valid = check_file_name(documents[i].name); !valid) {
+      ingestor.note_failure(documents[i].name, valid.error());
+      continue;
+    }
     VARVE_TRY(const auto hashes, ingestor.stored_hashes({documents[i].name}));
     VARVE_CHECK(ingestor.add(documents[i], hashes[0]));
     report_progress(options, i + 1, documents.size());
@@ -281,11 +331,7 @@ Result<IngestReport> ingest_documents(Database& database, const IndexName& name,
 Result<QueryResult> search(Index& index, std::string_view question, const QueryOptions& options,
                            const std::string& embedder_name) {
   VARVE_TRY(const auto embedder, make_embedder(embedder_name));
-  if (index.config().dim != embedder->dim()) {
-    return fail(ErrorKind::invalid,
-                fmt::format("index '{}' has dimension {}, embedder {} makes {}", index.name().str(),
-                            index.config().dim, embedder->name(), embedder->dim()));
-  }
+  VARVE_CHECK(check_fit(ErrorKind::invalid, index.name(), index.config(), *embedder));
   VARVE_TRY(const auto vector, embedder->embed(question));
   return index.query(vector, options);
 }

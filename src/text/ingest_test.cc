@@ -223,6 +223,85 @@ TEST_F(Ingest, SaysWhatItSkipsAndWhatFails) {
   EXPECT_THAT(report.failed[0].file, HasSubstr("e.md"));
 }
 
+TEST_F(Ingest, TakesTheChunksOfAFileThatHoldsNoTextAnyMore) {
+  write("emptied.md", paragraphs(3, "old"));
+  write("binary.txt", "text");
+  write("stays.md", "text");
+  run();
+  ASSERT_EQ(keys().size(), 5U);
+  write("emptied.md", "");
+  write("binary.txt", std::string("a\0b", 3));
+  const IngestReport report = run();
+  EXPECT_EQ(report.chunks_removed, 4U);
+  EXPECT_EQ(report.failed.size(), 1U);
+  EXPECT_EQ(report.skipped.size(), 1U);
+  EXPECT_THAT(keys(), ElementsAre("stays.md#0"));
+}
+
+TEST_F(Ingest, PrunesFilesThatAreGoneAndNothingElse) {
+  write("a.md", "text");
+  write("gone.md", paragraphs(3, "w"));
+  write("deep/gone.md", "text");
+  write("excluded.txt", "text");
+  run();
+  database_.index->rows[folder_.string() + "/mine#1"] = {"", {}, R"({"file":"other"})"};
+  database_.index->rows["elsewhere/gone.md#0"] = {
+      "", {}, R"({"file":"elsewhere/gone.md","chunk":0})"};
+  std::filesystem::remove(folder_ / "gone.md");
+  std::filesystem::remove_all(folder_ / "deep");
+  EXPECT_EQ(run().chunks_removed, 0U);
+  IngestOptions options;
+  options.prune = true;
+  options.include = "*.md";
+  const IngestReport report = run(options);
+  EXPECT_EQ(report.files_pruned, 2U);
+  EXPECT_EQ(report.chunks_removed, 4U);
+  EXPECT_TRUE(database_.index->rows.erase("elsewhere/gone.md#0"));
+  EXPECT_THAT(keys(), ElementsAre("a.md#0", "excluded.txt#0", "mine#1"));
+}
+
+TEST_F(Ingest, NamesFilesWhoseNameIsNoKeyAndTakesTheRest) {
+  const std::string latin = write("b\xe4r.md", "text");
+  const std::string deep = std::string(200, 'd') + "/" + std::string(200, 'd') + "/";
+  const std::string far = write(deep + deep + std::string(250, 'd') + ".md", "text");
+  write("good.md", "text");
+  for (int i = 0; i < 2; ++i) {
+    const IngestReport report = run();
+    EXPECT_EQ(report.files, 3U);
+    ASSERT_EQ(report.failed.size(), 2U);
+    EXPECT_EQ(report.failed[0].file, latin);
+    EXPECT_THAT(report.failed[0].reason, HasSubstr("UTF-8"));
+    EXPECT_EQ(report.failed[1].file, far);
+    EXPECT_THAT(keys(), ElementsAre("good.md#0"));
+  }
+}
+
+TEST_F(Ingest, NamesAFileThatDoesNotFitIntoMetadata) {
+  // JSON takes six bytes for each of these characters.
+  write("control.md", "word " + std::string(7000, '\x01'));
+  write("good.md", "text");
+  IngestOptions options;
+  options.chunks.target_characters = 8000;
+  const IngestReport report = run(options);
+  ASSERT_EQ(report.failed.size(), 1U);
+  EXPECT_THAT(report.failed[0].reason, HasSubstr("at most 40960 can be stored"));
+  EXPECT_THAT(keys(), ElementsAre("good.md#0"));
+}
+
+TEST_F(Ingest, KeepsWhatIsDoneWhenItIsStopped) {
+  for (const char* name : {"a.md", "b.md", "c.md"}) write(name, "text");
+  int asked = 0;
+  IngestOptions options;
+  options.stop = [&] { return ++asked == 2; };
+  IngestReport report = run(options);
+  EXPECT_TRUE(report.stopped);
+  EXPECT_EQ(report.chunks_written, 2U);
+  EXPECT_THAT(keys(), ElementsAre("a.md#0", "b.md#0"));
+  report = run();
+  EXPECT_FALSE(report.stopped);
+  EXPECT_EQ(report.files_unchanged, 2U);
+}
+
 TEST_F(Ingest, TakesWhatTheGlobSays) {
   write("a.md", "text");
   write("b.cc", "int main() {}");
@@ -246,8 +325,12 @@ TEST_F(Ingest, RefusesAnIndexItCannotUse) {
   database_.index = std::make_shared<MapIndex>(IndexConfig{.dim = 3, .metric = Metric::cosine});
   EXPECT_EQ(ingest(database_, kName, {folder_.string()}, {}).error().kind, ErrorKind::conflict);
   EXPECT_EQ(search(*database_.index, "x", {}).error().kind, ErrorKind::invalid);
+  EXPECT_EQ(search(*database_.index, "x", {}).error().hint, "");
+  database_.index = std::make_shared<MapIndex>(IndexConfig{.dim = 64, .metric = Metric::cosine});
+  EXPECT_EQ(search(*database_.index, "x", {}).error().hint, "--embedder hash:64");
   database_.index =
       std::make_shared<MapIndex>(IndexConfig{.dim = 384, .metric = Metric::euclidean});
+  EXPECT_EQ(search(*database_.index, "x", {}).error().kind, ErrorKind::invalid);
   EXPECT_EQ(ingest(database_, kName, {folder_.string()}, {}).error().kind, ErrorKind::conflict);
   EXPECT_EQ(ingest(database_, kName, {"/nowhere"}, {}).error().kind, ErrorKind::not_found);
 }

@@ -1,6 +1,6 @@
-#include "text/utf8.h"
+#include "base/utf8.h"
 
-namespace varve::text {
+namespace varve::base {
 namespace {
 
 unsigned byte_at(std::string_view bytes, std::size_t i) {
@@ -52,4 +52,4 @@ std::size_t bytes_of_characters(std::string_view text, std::size_t characters) {
   return text.size();
 }
 
-}  // namespace varve::text
+}  // namespace varve::base

@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <string_view>
 
-namespace varve::text {
+namespace varve::base {
 
 // Well-formed by RFC 3629: no overlong form, no surrogate, nothing above U+10FFFF.
 bool is_utf8(std::string_view bytes);
@@ -15,4 +15,4 @@ std::size_t count_characters(std::string_view text);
 // Bytes of the first `characters` characters, or the size of all. REQUIRES: is_utf8(text).
 std::size_t bytes_of_characters(std::string_view text, std::size_t characters);
 
-}  // namespace varve::text
+}  // namespace varve::base
