@@ -8,7 +8,9 @@ unsigned byte_at(std::string_view bytes, std::size_t i) {
 }
 bool is_continuation(unsigned byte) { return (byte & 0xc0) == 0x80; }
 
-// Size of the character at `i`, 0 if it is malformed. Table 3-7 of the Unicode standard.
+}  // namespace
+
+// Table 3-7 of the Unicode standard.
 std::size_t character_bytes(std::string_view bytes, std::size_t i) {
   const unsigned first = byte_at(bytes, i);
   if (first < 0x80) return 1;
@@ -24,8 +26,6 @@ std::size_t character_bytes(std::string_view bytes, std::size_t i) {
   if (first == 0xf4 && second > 0x8f) return 0;
   return size;
 }
-
-}  // namespace
 
 bool is_utf8(std::string_view bytes) {
   std::size_t i = 0;

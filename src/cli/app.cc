@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdlib>
 #include <exception>
 
@@ -12,6 +13,8 @@
 #include "cli/output.h"
 #include "cli/signals.h"
 #include "cli/verbs/verbs.h"
+#include "cli/version.h"
+#include "kernels/target.h"
 
 namespace varve::cli {
 namespace {
@@ -40,6 +43,20 @@ void declare_global_flags(CLI::App& app, GlobalFlags& flags, Settings& settings)
   app.add_flag("--yes", settings.yes, "Do not ask before removing");
 }
 
+// The kernels themselves ignore a name that they do not know.
+Status check_kernels_target() {
+  const char* name = std::getenv("VARVE_KERNELS_TARGET");
+  if (name == nullptr || *name == '\0') return {};
+  const auto known = kernels::supported_targets();
+  if (std::find(known.begin(), known.end(), name) != known.end()) return {};
+  std::string hint = "known:";
+  for (const std::string_view target : known) hint.append(" ").append(target);
+  return fail(
+      ErrorKind::invalid,
+      fmt::format("VARVE_KERNELS_TARGET '{}' is not known on this machine", one_line(name, 80)),
+      std::move(hint));
+}
+
 Status apply(const GlobalFlags& flags, Settings& settings) {
   if (flags.output == "json") {
     settings.output = OutputMode::json;
@@ -54,20 +71,52 @@ Status apply(const GlobalFlags& flags, Settings& settings) {
   settings.store = !flags.store.empty() ? flags.store
                    : from_environment   ? environment
                                         : kStoreDefault;
+  settings.store_given = !flags.store.empty();
   settings.progress = !flags.no_progress && !settings.quiet;
   const auto timeout = parse_duration(flags.timeout);
   if (!timeout) return tl::unexpected(timeout.error());
   settings.timeout = *timeout;
-  return {};
+  return check_kernels_target();
 }
 
 // Usage errors come before the flags are known; the wish for JSON is looked up by hand.
 OutputMode output_wished(int argc, const char* const* argv) {
-  for (int i = 1; i + 1 < argc; ++i) {
-    const std::string_view flag = argv[i], value = argv[i + 1];
-    if ((flag == "-o" || flag == "--output") && value.starts_with("json")) return OutputMode::json;
+  constexpr std::string_view kLong = "--output", kShort = "-o";
+  for (int i = 1; i < argc; ++i) {
+    std::string_view value = argv[i];
+    if (value == "--") break;
+    if ((value == kLong || value == kShort) && i + 1 < argc) {
+      value = argv[++i];
+    } else if (value.starts_with("--output=")) {
+      value.remove_prefix(kLong.size() + 1);
+    } else if (value.starts_with(kShort)) {
+      value.remove_prefix(kShort.size());
+    } else {
+      continue;
+    }
+    if (value.starts_with("json")) return OutputMode::json;
   }
   return OutputMode::table;
+}
+
+// What is wrong with a command line. CLI11 says only that a command is missing, also if there is
+// one that it does not know.
+Error usage_error(const CLI::App& app, const CLI::ParseError& error) {
+  const CLI::App* deepest = &app;
+  std::string path;
+  while (!deepest->get_subcommands().empty()) {
+    deepest = deepest->get_subcommands().back();
+    path += deepest->get_name() + " ";
+  }
+  const std::string hint = fmt::format("varve {}--help", path);
+  const bool needs_command = !deepest->get_subcommands({}).empty();
+  const std::vector<std::string> unknown = app.remaining(true);
+  if (!needs_command || unknown.empty()) {
+    return {ErrorKind::invalid, one_line(error.what(), kUsageCharacters), hint};
+  }
+  const char* what = unknown[0].starts_with('-') ? "option" : "command";
+  const std::string name = (unknown[0].starts_with('-') ? "" : path) + unknown[0];
+  return {ErrorKind::invalid, fmt::format("unknown {} '{}'", what, one_line(name, 80)), hint};
 }
 
 int report_failure(const Settings& settings, const Error& error) {
@@ -79,7 +128,8 @@ int run_command(const Settings& settings, const Command& command) {
   const Result<int> exit_code = command();
   const Status written = finish_output();
   if (!exit_code) return report_failure(settings, exit_code.error());
-  if (!written) {
+  // After another failure it is no news that the rest was not written either.
+  if (!written && *exit_code == kExitDone) {
     print_error(settings.output, written.error());
     return kExitFailed;
   }
@@ -93,6 +143,7 @@ int run(int argc, const char* const* argv) {
   CLI::App app("Varve keeps vectors in cheap object storage and answers from the part that is hot.",
                "varve");
   app.require_subcommand(1);
+  app.set_version_flag("--version", "varve " VARVE_VERSION, "Show the version");
   app.fallthrough();
   Settings settings;
   GlobalFlags flags;
@@ -101,9 +152,10 @@ int run(int argc, const char* const* argv) {
   const VerbTable verbs{app, settings, command};
   for (const auto add :
        {add_index_verbs, add_import_verb, add_write_verbs, add_read_verbs, add_query_verb,
-        add_recall_verb, add_text_verbs, add_bench_verbs, add_version_verb}) {
+        add_recall_verb, add_text_verbs, add_demo_verb, add_bench_verbs, add_version_verb}) {
     add(verbs);
   }
+  refuse_negative_numbers(app);
   remove_guards(app);
   // CLI11 and the standard library report by exceptions; none leaves this function.
   try {
@@ -112,9 +164,7 @@ int run(int argc, const char* const* argv) {
     return applied ? run_command(settings, command) : report_failure(settings, applied.error());
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);
-    print_error(
-        output_wished(argc, argv),
-        Error{ErrorKind::invalid, one_line(error.what(), kUsageCharacters), "varve --help"});
+    print_error(output_wished(argc, argv), usage_error(app, error));
     return kExitUsage;
   } catch (const std::exception& error) {
     return report_failure(settings, Error{ErrorKind::internal, error.what(), {}});

@@ -76,6 +76,11 @@ TEST(Output, IsAlwaysOneLinePerError) {
             R"("hint":"varve index ls"}})");
 }
 
+TEST(Output, EscapesWhatATerminalMayObey) {
+  EXPECT_EQ(escaped_controls("a\x1b[31m\x7f"), "a\\x1b[31m\\x7f");
+  EXPECT_EQ(escaped_controls("ä漢\xc2\xa0\xc2\x9b\xe4."), "ä漢\xc2\xa0\\xc2\\x9b\\xe4.");
+}
+
 TEST(Output, WritesNumbersForPeople) {
   EXPECT_EQ(grouped(0), "0");
   EXPECT_EQ(grouped(999), "999");
@@ -143,8 +148,19 @@ TEST(Progress, DrawsBarAndPlainLine) {
   EXPECT_EQ(plain_line(view),
             "import demo/sift  train   53 %  5,300/10,000 vectors  8,211 vectors/s  ETA 0:41");
   ProgressView narrow = view;
+  narrow.terminal_columns = 90;
+  EXPECT_EQ(bar_line(narrow),
+            "import demo/sift  train  ████▏···   53 %  5,300/10,000 vectors  8,211 vectors/s  "
+            "ETA 0:41");
+  narrow.terminal_columns = 80;
+  EXPECT_EQ(bar_line(narrow),
+            "import demo/sift  train  ███████▉·······   53 %  5,300/10,000 vectors  ETA 0:41");
+  narrow.terminal_columns = 60;
+  EXPECT_EQ(bar_line(narrow), "import demo/sift  trai 53 %  5,300/10,000 vectors  ETA 0:41");
   narrow.terminal_columns = 20;
-  EXPECT_EQ(bar_line(narrow), "import demo/sift  t");
+  EXPECT_EQ(bar_line(narrow), "impo 53 %  ETA 0:41");
+  narrow.terminal_columns = 0;
+  EXPECT_EQ(bar_line(narrow), "");
   ProgressView unknown = view;
   unknown.progress.total = 0;
   unknown.seconds_left = -1;
@@ -156,6 +172,16 @@ std::vector<Hit> hits(std::initializer_list<std::pair<const char*, double>> list
   std::vector<Hit> all;
   for (const auto& [key, distance] : list) all.push_back({key, distance, ""});
   return all;
+}
+
+TEST(Percentile, IsTheNearestRank) {
+  const std::array<double, 4> values{1, 2, 3, 4};
+  EXPECT_EQ(percentile(values, 0), 1);
+  EXPECT_EQ(percentile(values, 0.25), 1);
+  EXPECT_EQ(percentile(values, 0.5), 2);
+  EXPECT_EQ(percentile(values, 0.51), 3);
+  EXPECT_EQ(percentile(values, 1), 4);
+  EXPECT_EQ(percentile({}, 0.5), 0);
 }
 
 TEST(Recall, CountsKeysAndTies) {

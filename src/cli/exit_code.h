@@ -1,13 +1,14 @@
 // The exit codes of `varve`, one table for all verbs.
 //
 //   0  done; a search without a hit is done too
-//   1  the operation failed: bytes that do not verify, a defect of ours
-//   2  the request is wrong: usage, a bad name, vector or file
+//   1  the operation failed: bytes that do not verify, output that cannot be written, a defect
+//   2  the request is wrong: usage, a bad name, vector or file, a store that this user may not
+//      write
 //   3  the named thing does not exist
 //   4  it exists already with another configuration, or a conditional write lost
 //   5  a part was done: some rows or files failed, and are listed
 //   7  the store does not answer, is full or overloaded, or the time is over
-//   130, 143  ended by SIGINT, SIGTERM
+//   130, 141, 143  ended by SIGINT, SIGPIPE (nobody reads the output any more), SIGTERM
 #pragma once
 
 #include "varve/result.h"

@@ -35,9 +35,7 @@ Result<Feed> LineFeed::next(std::string& line, int wait_ms, std::size_t bytes_ma
   if (exit_code_of_signal() != 0) return Feed::end;
   Feed feed = Feed::line;
   if (file_ != nullptr) {
-    VARVE_TRY(const bool more, file_->read_line(line, bytes_max));
-    feed = more ? Feed::line : Feed::end;
-    line_number_ += more ? 1 : 0;
+    VARVE_TRY(feed, next_of_file(line, bytes_max));
   } else {
     std::size_t found = std::string::npos;
     // Ends: each turn reads bytes until a line is complete or longer than allowed.
@@ -45,6 +43,8 @@ Result<Feed> LineFeed::next(std::string& line, int wait_ms, std::size_t bytes_ma
            buffer_.size() - begin_ <= bytes_max) {
       searched_ = buffer_.size();
       VARVE_TRY(feed, read_more(wait_ms));
+      if (feed != Feed::pending && !recognised_) VARVE_CHECK(recognise_compression());
+      if (file_ != nullptr) return next(line, wait_ms, bytes_max);
       if (feed != Feed::line) break;
     }
     if (feed == Feed::pending || (feed == Feed::end && begin_ == buffer_.size())) return feed;
@@ -56,6 +56,23 @@ Result<Feed> LineFeed::next(std::string& line, int wait_ms, std::size_t bytes_ma
                                     fmt::format("the line is longer than {} bytes", bytes_max)));
   }
   return feed;
+}
+
+Result<Feed> LineFeed::next_of_file(std::string& line, std::size_t bytes_max) {
+  VARVE_TRY(const bool more, file_->read_line(line, bytes_max));
+  line_number_ += more ? 1 : 0;
+  return more ? Feed::line : Feed::end;
+}
+
+// From the first bytes on; a stream that is compressed goes on as a file.
+Status LineFeed::recognise_compression() {
+  const Compression compression = compression_of(buffer_);
+  recognised_ = compression != Compression::unknown;
+  if (compression == Compression::none || !recognised_) return {};
+  VARVE_TRY(auto plain,
+            decompressed(stream_of_descriptor(descriptor_, name_, std::move(buffer_)), name_));
+  file_ = std::make_unique<ByteReader>(std::move(plain), name_);
+  return {};
 }
 
 Result<Feed> LineFeed::take(std::string& line, std::size_t end, std::size_t next) {

@@ -14,7 +14,7 @@ enum class Feed { line, pending, end };
 // One thread at a time.
 class LineFeed {
  public:
-  // `path` is a file, compressed or not, or "-". Only standard input is ever `pending`.
+  // `path` is a file or "-", compressed or not. Only uncompressed standard input is ever `pending`.
   static Result<LineFeed> open(const std::string& path);
   // From a descriptor that stays open and is not closed.
   static LineFeed of_descriptor(int descriptor, std::string name);
@@ -27,7 +27,9 @@ class LineFeed {
   Result<Feed> next(std::string& line, int wait_ms, std::size_t bytes_max);
 
  private:
+  Result<Feed> next_of_file(std::string& line, std::size_t bytes_max);
   Result<Feed> read_more(int wait_ms);
+  Status recognise_compression();
   Result<Feed> take(std::string& line, std::size_t end, std::size_t next);
 
   std::string name_;
@@ -36,6 +38,7 @@ class LineFeed {
   std::string buffer_;
   std::size_t begin_ = 0;     // of what was not handed out
   std::size_t searched_ = 0;  // no line feed in [begin_, searched_)
+  bool recognised_ = false;   // whether it is compressed
   std::uint64_t line_number_ = 0;
 };
 

@@ -1,3 +1,7 @@
 #include "cli/app.h"
+#include "cli/descriptors.h"
 
-int main(int argc, char** argv) { return varve::cli::run(argc, argv); }
+int main(int argc, char** argv) {
+  varve::cli::open_missing_descriptors();
+  return varve::cli::run(argc, argv);
+}

@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "base/assert.h"
+#include "base/utf8.h"
 #include "cli/progress/progress.h"
 
 namespace varve::cli {
@@ -21,34 +22,45 @@ std::size_t width_of(std::string_view text) {
   }));
 }
 
+// What a terminal may obey (U+0000 to U+001F, U+007F to U+009F), or is no character at all.
+bool is_control(std::string_view character) {
+  const auto first = static_cast<unsigned char>(character[0]);
+  if (character.size() == 1) return first < 0x20 || first >= 0x7f;
+  return first == 0xc2 && static_cast<unsigned char>(character[1]) < 0xa0;
+}
+
+}  // namespace
+
 std::string escaped_controls(std::string_view text) {
   std::string out;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte < 0x20 || byte == 0x7f) {
-      out += fmt::format("\\x{:02x}", byte);
-    } else {
-      out += c;
+  for (std::size_t i = 0; i < text.size();) {
+    const std::size_t size = std::max<std::size_t>(base::character_bytes(text, i), 1);
+    const std::string_view character = text.substr(i, size);
+    i += size;
+    if (!is_control(character)) {
+      out += character;
+      continue;
+    }
+    for (const char c : character) {
+      out += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
     }
   }
   return out;
 }
-
-}  // namespace
 
 void print_line(std::string_view line) {
   std::fwrite(line.data(), 1, line.size(), stdout);
   std::fputc('\n', stdout);
 }
 
-void flush_output() { std::fflush(stdout); }
-
-Status finish_output() {
+Status flush_output() {
   const bool failed = std::fflush(stdout) != 0 || std::ferror(stdout) != 0;
   if (!failed) return {};
   return fail(ErrorKind::unavailable,
               fmt::format("cannot write to standard output: {}", std::strerror(errno)));
 }
+
+Status finish_output() { return flush_output(); }
 
 void note(const Settings& settings, std::string_view message) {
   if (!settings.quiet) print_above_progress(escaped_controls(message));

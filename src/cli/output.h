@@ -17,7 +17,8 @@ using Json = nlohmann::ordered_json;
 // One line on standard output.
 void print_line(std::string_view line);
 // Sends what was printed on its way now; a line a program waits for must not sit in a buffer.
-void flush_output();
+// `unavailable`: nobody will get it.
+Status flush_output();
 // `unavailable`: something that was printed could not be written, for example on a full disk.
 Status finish_output();
 
@@ -42,6 +43,8 @@ std::string json_text(const Json& json);
 std::string grouped(std::uint64_t number);
 // "12.3 MiB".
 std::string bytes_text(std::uint64_t bytes);
+// `text` with control characters, and bytes that are not UTF-8, as \xNN.
+std::string escaped_controls(std::string_view text);
 // `text` cut to `characters` characters on one line, "..." where something is missing.
 std::string one_line(std::string_view text, std::size_t characters);
 

@@ -4,10 +4,13 @@
 
 #include <CLI/CLI.hpp>
 
+#include "cli/arguments.h"
+
 namespace varve::cli {
 
 void QueryFlags::declare(CLI::App& command, QueryFlags& flags) {
-  command.add_option("-k", flags.k, "How many neighbours (default 10)");
+  command.add_option("-k", flags.k, "How many neighbours, 1 to 10000 (default 10)")
+      ->check(whole_number(1, kTopKMax));
   command.add_option("--recall", flags.recall,
                      "Share of the true k nearest to find (default 0.95)");
   command.add_option("--nprobe", flags.nprobe, "Visit exactly so many clusters instead");

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <set>
 
 #include "base/result.h"
@@ -17,12 +18,6 @@ struct Pass {
   double total_us = 0;
 
   double qps() const { return total_us > 0 ? static_cast<double>(us.size()) * 1e6 / total_us : 0; }
-  // Nearest rank.
-  double percentile(double share) const {
-    if (us.empty()) return 0;
-    const auto rank = static_cast<std::size_t>(share * static_cast<double>(us.size()));
-    return us[std::min(rank, us.size() - 1)];
-  }
 };
 
 struct PassOptions {
@@ -48,6 +43,12 @@ Result<Pass> run_pass(const Snapshot& snapshot, const std::vector<std::vector<fl
 }
 
 }  // namespace
+
+double percentile(std::span<const double> sorted, double share) {
+  if (sorted.empty()) return 0;
+  const auto rank = static_cast<std::size_t>(std::ceil(share * static_cast<double>(sorted.size())));
+  return sorted[std::clamp<std::size_t>(rank, 1, sorted.size()) - 1];
+}
 
 double recall_of(std::span<const Hit> found, std::span<const Hit> exact) {
   if (exact.empty()) return 1;
@@ -85,8 +86,8 @@ Result<RecallReport> measure_recall(const Snapshot& snapshot,
   const auto count = static_cast<double>(std::max<std::size_t>(queries.size(), 1));
   for (double* mean : {&report.recall, &report.nprobe, &report.rows_scanned}) *mean /= count;
   report.qps = timed.qps();
-  report.p50_us = timed.percentile(0.50);
-  report.p99_us = timed.percentile(0.99);
+  report.p50_us = percentile(timed.us, 0.50);
+  report.p99_us = percentile(timed.us, 0.99);
   report.exact_qps = asked.exact ? timed.qps() : truth.qps();
   return report;
 }

@@ -12,6 +12,9 @@ namespace varve::cli {
 // near counts too: which of equally distant rows is returned is no error.
 double recall_of(std::span<const Hit> found, std::span<const Hit> exact);
 
+// By nearest rank: the smallest value that at least `share` of all do not exceed. 0 for none.
+double percentile(std::span<const double> sorted, double share);
+
 struct RecallReport {
   std::uint64_t queries = 0;
   std::uint64_t vectors = 0;

@@ -18,6 +18,7 @@ enum class OutputMode { table, json, jsonl };
 
 struct Settings {
   std::string store;
+  bool store_given = false;  // by --store
   OutputMode output = OutputMode::table;
   bool quiet = false;
   bool progress = true;
@@ -44,9 +45,11 @@ struct OpenIndex {
   std::shared_ptr<Index> index;
 };
 
-// `compute_threads`: as in DatabaseOptions.
+// `not_found`: there is no such store. `compute_threads`: as in DatabaseOptions.
 Result<std::unique_ptr<Database>> open_database(const Settings& settings,
                                                 std::uint32_t compute_threads = 0);
+// The same for verbs that make an index, and the store with it.
+Result<std::unique_ptr<Database>> open_or_create_database(const Settings& settings);
 // `name` is "bucket/index".
 Result<OpenIndex> open_index(const Settings& settings, const std::string& name,
                              std::uint32_t compute_threads = 0);

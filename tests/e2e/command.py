@@ -45,11 +45,28 @@ class Varve:
     def arguments(self, *args):
         return [binary(), "--store", self.store, "--no-progress", *map(str, args)]
 
-    def run(self, *args, stdin=b""):
+    def run(self, *args, stdin=b"", **settings):
+        """`settings` are variables of the environment."""
         if isinstance(stdin, str):
             stdin = stdin.encode()
         done = subprocess.run(
-            self.arguments(*args), input=stdin, capture_output=True, timeout=TIMEOUT_S, check=False
+            self.arguments(*args),
+            input=stdin,
+            capture_output=True,
+            timeout=TIMEOUT_S,
+            check=False,
+            env={**os.environ, **settings},
+        )
+        return Answer(done)
+
+    def shell(self, command):
+        """Runs a shell command in which "$@" is the varve command on this store."""
+        done = subprocess.run(
+            ["sh", "-c", command, "sh", *self.arguments()],
+            input=b"",
+            capture_output=True,
+            timeout=TIMEOUT_S,
+            check=False,
         )
         return Answer(done)
 
@@ -58,9 +75,9 @@ class Varve:
         assert answer.code == 0, f"{args}: exit {answer.code}\n{answer.out}\n{answer.err}"
         return answer
 
-    def fails(self, code, *args, stdin=b"", says=""):
+    def fails(self, code, *args, stdin=b"", says="", **settings):
         """Runs what must fail with this code and one line, and returns the answer."""
-        answer = self.run(*args, stdin=stdin)
+        answer = self.run(*args, stdin=stdin, **settings)
         answer.assert_failed(code, says)
         return answer
 

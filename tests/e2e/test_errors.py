@@ -8,6 +8,7 @@ import signal
 
 import pytest
 
+import command
 from conftest import GOOD as INDEX
 
 
@@ -127,6 +128,59 @@ def test_wrong_usage_exits_2(good, arguments):
     good.fails(2, *arguments)
 
 
+@pytest.mark.parametrize(
+    "arguments, says",
+    [
+        (["foo"], "unknown command 'foo'"),
+        (["index", "foo", "bar"], "unknown command 'index foo'"),
+        (["--foo"], "unknown option '--foo'"),
+        ([], "subcommand is required"),
+        (["query", INDEX, "--vector", "[1,2,3]", "--like", "k1"], "only one of --vector and --like"),
+        (["query", INDEX, "--like", "k1", "-k", "10000"], "is not in 1 to 9999"),
+        (["query", INDEX, "--vector", "[1,2,3]", "-k", "abc"], "no whole number from 1 to 10000"),
+        (["query", INDEX, "--vector", "@/etc/passwd"], "(hint: one vector in a .json"),
+        (["list", INDEX, "--limit", "-1"], "--limit: '-1' is no whole number"),
+        (["recall", INDEX, "--queries", "x.npy", "--limit", "-1"], "'-1' is no whole number"),
+        (["--fold-ops", "-1", "index", "ls"], "'-1' is no whole number"),
+        (["ingest", "demo/text", ".", "--chunk", "-1"], "'-1' is no whole number"),
+        (["ingest", "demo/text", ".", "--overlap=-1"], "'-1' is no whole number"),
+    ],
+)
+def test_usage_errors_say_what_is_wrong(good, arguments, says):
+    good.fails(2, *arguments, says=says)
+
+
+@pytest.mark.parametrize("verb", ["import", "recall"])
+def test_a_file_of_blank_lines_holds_no_rows(good, tmp_path, verb):
+    (tmp_path / "blank.jsonl").write_text("\n \n\n")
+    flags = ["--queries"] if verb == "recall" else []
+    good.fails(2, verb, INDEX, *flags, tmp_path / "blank.jsonl", says="holds no rows")
+
+
+def test_a_wrong_environment_is_named(good, tmp_path):
+    good.fails(2, "index", "ls", VARVE_KERNELS_TARGET="typo", says="'typo'")
+    assert good.run("index", "ls", VARVE_KERNELS_TARGET="scalar").code == 0
+    (tmp_path / "rows.jsonl").write_text('{"key":"a","vector":[1,2,3]}\n')
+    good.fails(7, "import", INDEX, tmp_path / "rows.jsonl", TMPDIR="/none/x", says="'/none/x'")
+
+
+@pytest.mark.parametrize("uri", ["{}", "file://{}"])
+def test_only_what_makes_an_index_makes_a_store(tmp_path, uri):
+    store = command.Varve(uri.format(tmp_path / "deep" / "store"))
+    for arguments in [
+        ["index", "ls"],
+        ["index", "info", INDEX],
+        ["index", "rm", INDEX, "--yes"],
+        ["put", INDEX, "-"],
+        ["import", INDEX, "x.npy"],
+        ["search", INDEX, "words"],
+    ]:
+        store.fails(3, *arguments, says="deep/store' not found")
+    assert not (tmp_path / "deep").exists()
+    store.create(INDEX, 3)
+    assert len(store.json("index", "ls")["indexes"]) == 1
+
+
 def test_another_configuration_conflicts(good):
     good.fails(4, "index", "create", INDEX, "--dim", "3", "--metric", "cosine")
     good.fails(4, "index", "create", INDEX, "--dim", "4", "--metric", "cosine", "--exist-ok")
@@ -140,8 +194,10 @@ def test_errors_are_json_when_asked(good):
         error = json.loads(answer.err)["error"]
         assert error["code"] == "not_found" and "demo/none" in error["message"]
         assert "hint" in error and answer.out == ""
-    error = json.loads(good.fails(2, "query", INDEX, "-o", "json").err)["error"]
-    assert error["code"] == "invalid"
+    for flags in [["-o", "json"], ["-ojson"], ["--output=json"], ["--output", "jsonl"]]:
+        for arguments in [["query", INDEX], ["query"], ["foo"]]:
+            error = json.loads(good.fails(2, *arguments, *flags).err)["error"]
+            assert error["code"] == "invalid"
 
 
 def test_a_signal_ends_with_its_code(good):

@@ -4,6 +4,8 @@ import json
 import os
 import subprocess
 
+import pytest
+
 import command
 
 
@@ -12,6 +14,62 @@ def test_version_and_help(varve):
     assert varve.json("version")["name"] == "varve"
     for arguments in [["--help"], ["query", "--help"], ["index", "create", "--help"]]:
         assert "Usage" in varve.ok(*arguments).out
+
+
+def test_version_is_a_flag_too(varve):
+    assert varve.ok("--version").out == varve.ok("version").out
+
+
+def test_bench_says_what_it_ran_on(varve):
+    machine = varve.json("bench", "machine")
+    assert machine["cpu"] and machine["cores"] > 0 and machine["memory_bytes"] > 2**20
+    assert machine["compiler"] and machine["kernels"] and machine["commit"]
+    report = varve.json("bench", "kernels")
+    assert report["bench"] == "kernels" and report["machine"] == machine
+    cases = [row["case"].split()[:2] for row in report["rows"]]
+    for metric in ["euclidean", "cosine"]:
+        for kind in ["f32", "f16", "bf16", "u8", "i8"]:
+            assert [metric, kind] in cases
+    for row in report["rows"]:
+        assert 0 < row["p50_ns"] <= row["p99_ns"] and row["peer"] == "scalar"
+        assert row["ratio"] == pytest.approx(row["peer_p50_ns"] / row["p50_ns"])
+        assert row["vectors_per_second"] > 0
+
+
+@pytest.mark.parametrize("closed", ["<&- >&- 2>&-", "<&-", "2>&-", ">&- 2>&-"])
+def test_closed_descriptors_are_not_taken_by_files(varve, tmp_path, closed):
+    """Else progress is written into the spool, or rows are read from the folder of the store."""
+    varve.create("demo/fdv", 2)
+    os.mkfifo(tmp_path / "fifo")
+    command_line = varve.arguments("import", "demo/fdv", tmp_path / "fifo", "--format", "jsonl")
+    process = subprocess.Popen(["sh", "-c", f'exec "$@" {closed}', "sh", *command_line])
+    with open(tmp_path / "fifo", "w", encoding="utf-8") as fifo:
+        fifo.write('{"vector":[1,2]}\n')
+        for number, mark in enumerate(["<&-", ">&-", "2>&-"]):
+            if mark in closed.split():
+                assert os.readlink(f"/proc/{process.pid}/fd/{number}") == "/dev/null"
+    assert process.wait(timeout=command.TIMEOUT_S) == 0
+    assert varve.json("get", "demo/fdv", "0")["vectors"][0]["vector"] == [1, 2]
+    assert varve.shell(f'"$@" put demo/fdv - {closed}').code == 0
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")
+def test_put_stops_when_nobody_gets_its_acknowledgements(varve, tmp_path):
+    varve.create("demo/xyz", 2)
+    rows = "".join(f'{{"key":"{i}","vector":[{i},1]}}\n' for i in range(5000))
+    (tmp_path / "rows.jsonl").write_text(rows)
+    for verb in [f"put demo/xyz {tmp_path}/rows.jsonl", "list demo/xyz"]:
+        answer = varve.shell(f'"$@" {verb} -o jsonl > /dev/full')
+        assert answer.code == (5 if verb.startswith("put") else 1)
+        assert answer.err.count("cannot write to standard output") == 1
+    assert len(varve.keys("demo/xyz")) == 500
+
+
+def test_control_characters_never_reach_a_terminal(varve):
+    varve.create("demo/xyz", 2)
+    varve.put("demo/xyz", [{"key": "a\x1b[31mb\n", "vector": [1, 2]}])
+    assert varve.ok("list", "demo/xyz").out == "a\\x1b[31mb\\x0a\n"
+    assert "a\\x1b[31mb" in varve.ok("query", "demo/xyz", "--vector", "[1,2]").out
 
 
 def test_every_mode_of_index_ls(varve):

@@ -1,6 +1,8 @@
 """Put, get, list, delete, query, fsck, compact on a few rows."""
 
+import gzip
 import json
+import pathlib
 
 import numpy as np
 import pytest
@@ -67,6 +69,91 @@ def test_a_key_in_brackets_is_one_key(varve, index):
     assert [row["key"] for row in found] == keys
     varve.ok("delete", index, "[a,b]", "[a]", "[]")
     assert varve.keys(index) == sorted(["a", "b", "-x", "{a}"])
+
+
+def test_a_key_may_look_like_a_flag(varve, index):
+    varve.put(index, [{"key": key, "vector": [1, 2, 3]} for key in ["--k", "-x", "a"]])
+    varve.ok("delete", index, "--", "--k", "-x")
+    assert varve.keys(index) == ["a"]
+
+
+def test_delete_refuses_half_a_line(varve, index):
+    line = '{"key":"k0001","vector":[1'
+    varve.put(index, [row(1), {"key": line, "vector": [1, 2, 3]}])
+    for bad in [line, ' {"key": 7}', '{"Key":"k0001"}', "{a}"]:
+        varve.fails(2, "delete", index, "--keys-file", "-", stdin=f"\n{bad}\n", says="line 2")
+    assert len(varve.keys(index)) == 2
+    summary = varve.ok("delete", index, "--keys-file", "-", stdin=json.dumps({"key": line}))
+    assert summary.err == "1 keys given in 1 batches\n"
+    spaced = '  {"vector": [1], "key": "k0001"}\n'
+    varve.ok("delete", index, "--keys-file", "-", stdin=spaced)
+    assert varve.keys(index) == []
+
+
+def test_what_get_prints_can_be_put(varve, index):
+    varve.put(index, [row(1), row(2, metadata={"n": 2})])
+    before = varve.state(index)
+    printed = varve.ok("get", index, "k0001", "k0002", "-o", "jsonl").out
+    assert '"metadata":null' in printed
+    varve.ok("delete", index, "k0001", "k0002")
+    varve.ok("put", index, stdin=printed)
+    assert varve.state(index) == before
+
+
+def test_compressed_rows_come_through_a_pipe(varve, index):
+    rows = "".join(json.dumps(row(i)) + "\n" for i in range(1000)).encode()
+    varve.ok("put", index, "-", stdin=gzip.compress(rows))
+    assert len(varve.keys(index)) == 1000
+    keys = b"".join(b"k%04d\n" % i for i in range(999))
+    varve.ok("delete", index, "--keys-file", "-", stdin=gzip.compress(keys))
+    assert varve.keys(index) == ["k0999"]
+    cut = gzip.compress(json.dumps(row(1)).encode())[:-9]
+    varve.fails(2, "put", index, "-", stdin=cut, says="cut short")
+
+
+def test_rows_of_equal_keys_are_counted(varve, index, tmp_path):
+    lines = [{"key": "a", "vector": [1, 2, 3]}, {"key": "b", "vector": [4, 5, 6]}]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines * 3))
+    report = varve.run("import", index, tmp_path / "rows.jsonl", "-o", "json")
+    assert report.json()["vectors"] == 2 and report.json()["duplicates"] == 4
+    assert "left out 4 rows" in report.err
+    np.save(tmp_path / "rows.npy", np.arange(9, dtype="<f4").reshape(3, 3))
+    (tmp_path / "keys.txt").write_text("x\ny\nx\n")
+    report = varve.json(
+        "import", index, tmp_path / "rows.npy", "--keys-from", tmp_path / "keys.txt"
+    )
+    assert report["vectors"] == 2 and report["duplicates"] == 1
+    assert varve.json("get", index, "x")["vectors"][0]["vector"] == [6, 7, 8]
+    assert varve.json("import", index, tmp_path / "rows.npy")["duplicates"] == 0
+
+
+@pytest.mark.parametrize("first", ["", '"key":"0",'])
+def test_an_import_has_all_keys_or_none(varve, index, tmp_path, first):
+    second = "" if first else '"key":"0",'
+    path = tmp_path / "rows.jsonl"
+    path.write_text(f'{{{first}"vector":[1,2,3]}}\n\n{{{second}"vector":[4,5,6]}}\n')
+    varve.fails(2, "import", index, path, says="line 3")
+    assert varve.keys(index) == []
+
+
+def test_clusters_are_chosen_once(varve, index, tmp_path):
+    np.save(tmp_path / "rows.npy", np.arange(3000, dtype="<f4").reshape(1000, 3))
+    first = varve.run("import", index, tmp_path / "rows.npy", "--clusters", "7")
+    assert "--clusters" not in first.err
+    second = varve.run("import", index, tmp_path / "rows.npy", "--clusters", "9")
+    assert second.code == 0 and "--clusters 9 has no effect" in second.err
+
+
+def test_stored_bytes_include_the_log(varve, index):
+    varve.put(index, [row(i) for i in range(500)])
+    info = varve.json("index", "info", index)
+    assert info["stored_bytes"] >= info["log_bytes"] >= 500 * 12
+    checked = varve.json("fsck", index)
+    on_disk = sum(p.stat().st_size for p in pathlib.Path(varve.store, "v1", "i").rglob("*") if p.is_file())
+    assert checked["bytes"] == on_disk
+    varve.ok("index", "compact", index)
+    info = varve.json("index", "info", index)
+    assert info["log_bytes"] == 0 and info["stored_bytes"] >= 500 * 2
 
 
 def test_list_pages(varve, index):

@@ -3,6 +3,8 @@
 import gzip
 import json
 import math
+import os
+import signal
 
 import pytest
 
@@ -55,8 +57,12 @@ def test_only_changed_files_are_done_again(varve, notes):
     report = varve.json("ingest", "demo/notes", notes)
     assert (report["chunks_written"], report["chunks_removed"]) == (1, 19)
     assert varve.state("demo/notes") == before
-    assert varve.json("ingest", "demo/notes", notes, "--recreate")["chunks_written"] == 3
+    varve.fails(2, "ingest", "demo/notes", notes, "--recreate", says="needs --yes")
     assert varve.state("demo/notes") == before
+    report = varve.json("ingest", "demo/notes", notes, "--recreate", "--yes")
+    assert report["chunks_written"] == 3
+    assert varve.state("demo/notes") == before
+    varve.ok("ingest", "demo/fresh", notes, "--recreate")
 
 
 def test_ingest_chooses_and_reports(varve, notes):
@@ -71,6 +77,88 @@ def test_ingest_chooses_and_reports(varve, notes):
     assert [entry["reason"] for entry in skipped] == ["binary, not text"]
     for flags in [("--chunk", "50"), ("--overlap", "700"), ("--embedder", "magic")]:
         varve.fails(2, "ingest", "demo/other", notes, *flags)
+
+
+def test_what_is_gone_from_disk_goes_from_the_index(varve, notes):
+    varve.ok("ingest", "demo/notes", notes)
+    (notes / "lake.md").write_text("")
+    answer = varve.run("ingest", "demo/notes", notes, "-o", "json")
+    assert answer.code == 5 and answer.json()["chunks_removed"] == 1
+    assert "lake.md" not in files(varve.json("search", "demo/notes", "frozen lake"))
+    (notes / "page.html").unlink()
+    (notes / "lake.md").unlink()
+    varve.ok("ingest", "demo/notes", notes)
+    assert "page.html" in files(varve.json("search", "demo/notes", "the moon pulls the sea"))
+    report = varve.json("ingest", "demo/notes", notes, "--prune")
+    assert (report["files_pruned"], report["chunks_removed"]) == (1, 1)
+    assert [key.rsplit("/", 1)[-1] for key in varve.keys("demo/notes")] == ["bread.txt#0"]
+
+
+def test_an_odd_file_fails_alone(varve, notes):
+    os.rename(notes / "lake.md", os.fsencode(notes) + b"/l\xe4ke.md")
+    (notes / "heading.md").write_text("# " + "word " * 12000 + "\n\ntext\n")
+    for _ in range(2):
+        answer = varve.run("ingest", "demo/notes", notes, "-o", "json")
+        assert answer.code == 5
+        failed = answer.json()["failed"]
+        assert [entry["reason"] for entry in failed] == ["its name is not UTF-8"]
+        assert "l\\xe4ke.md': its name is not UTF-8" in answer.err
+        assert len(varve.keys("demo/notes")) > 10
+
+
+def test_the_embedder_of_an_index_is_named(varve, notes):
+    varve.ok("ingest", "demo/small", notes, "--embedder", "hash:64")
+    varve.fails(2, "search", "demo/small", "bread", says="(hint: --embedder hash:64)")
+    varve.fails(4, "ingest", "demo/small", notes, says="(hint: --embedder hash:64)")
+    varve.create("demo/other", 384, "euclidean")
+    varve.fails(2, "search", "demo/other", "bread", says="euclidean")
+
+
+def test_small_chunks_overlap_little(varve, notes):
+    varve.ok("ingest", "demo/small", notes, "--chunk", "150")
+    varve.fails(2, "ingest", "demo/small", notes, "--chunk", "150", "--overlap", "100")
+
+
+def blocked_ingest(varve, tmp_path):
+    """An ingest of three files that waits within the second, and the end to write it to."""
+    for name in ["a.md", "c.md"]:
+        (tmp_path / name).write_text(f"text of {name}")
+    os.mkfifo(tmp_path / "b.md")
+    paths = [tmp_path / name for name in ["a.md", "b.md", "c.md"]]
+    process = varve.start("ingest", "demo/notes", *paths)
+    return process, open(tmp_path / "b.md", "w", encoding="utf-8")
+
+
+def test_the_first_signal_ends_ingest_behind_the_file_under_way(varve, tmp_path):
+    process, fifo = blocked_ingest(varve, tmp_path)
+    process.send_signal(signal.SIGINT)
+    fifo.write("text of b.md")
+    fifo.close()
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert [key.rsplit("/", 1)[-1] for key in varve.keys("demo/notes")] == ["a.md#0", "b.md#0"]
+
+
+def test_the_second_signal_ends_ingest_at_once(varve, tmp_path):
+    process, fifo = blocked_ingest(varve, tmp_path)
+    while process.poll() is None:
+        process.send_signal(signal.SIGINT)
+    fifo.close()
+    assert process.wait() == 130
+    assert varve.keys("demo/notes") == []
+    process.communicate()
+
+
+def test_demo_takes_files(varve, notes, tmp_path):
+    varve.ok("demo")
+    answer = varve.ok("demo", notes)
+    assert "bread.txt" in answer.out and "backups.md" not in answer.out
+    assert "skipped" in answer.err and "image.png" in answer.err
+    assert f"varve --store {varve.store} search demo/files" in answer.err
+    (tmp_path / "nothing").mkdir()
+    assert varve.run("demo", tmp_path / "nothing").code == 2
+    (notes / "dots.md").write_text("...")
+    assert varve.run("demo", notes).code == 5
 
 
 def test_demo_shows_a_search(varve):

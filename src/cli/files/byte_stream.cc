@@ -139,6 +139,21 @@ Result<OpenedFile> open_bytes(const std::string& path) {
   return file;
 }
 
+std::unique_ptr<ByteStream> stream_of_descriptor(int descriptor, const std::string& name,
+                                                 std::string read_before) {
+  return std::make_unique<PrefixedStream>(std::move(read_before),
+                                          std::make_unique<FdStream>(descriptor, name, false));
+}
+
+Compression compression_of(std::string_view first_bytes) {
+  for (const auto& [magic, kind] : {std::pair(std::string_view("\x1f\x8b"), Compression::gzip),
+                                    {"\x28\xb5\x2f\xfd", Compression::zstd}}) {
+    if (first_bytes.starts_with(magic)) return kind;
+    if (magic.starts_with(first_bytes)) return Compression::unknown;
+  }
+  return Compression::none;
+}
+
 std::unique_ptr<ByteStream> stream_of(std::string bytes) {
   return std::make_unique<MemoryStream>(std::move(bytes));
 }
@@ -153,11 +168,10 @@ Result<std::unique_ptr<ByteStream>> decompressed(std::unique_ptr<ByteStream> raw
     count += more;
   }
   std::string prefix(reinterpret_cast<const char*>(head.data()), count);
-  const bool gzip = prefix.starts_with("\x1f\x8b");
-  const bool zstd = prefix.starts_with("\x28\xb5\x2f\xfd");
+  const Compression compression = compression_of(prefix);
   auto whole = std::make_unique<PrefixedStream>(std::move(prefix), std::move(raw));
-  if (gzip) return gunzip(std::move(whole), name);
-  if (zstd) return unzstd(std::move(whole), name);
+  if (compression == Compression::gzip) return gunzip(std::move(whole), name);
+  if (compression == Compression::zstd) return unzstd(std::move(whole), name);
   return whole;
 }
 

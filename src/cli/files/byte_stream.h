@@ -7,6 +7,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "varve/result.h"
 
@@ -30,10 +31,18 @@ struct OpenedFile {
 // `not_found`: no such file. `invalid`: a folder, or not readable by this user.
 Result<OpenedFile> open_bytes(const std::string& path);
 
+// The rest of a descriptor, of which `read_before` was read already; it is not closed.
+std::unique_ptr<ByteStream> stream_of_descriptor(int descriptor, const std::string& name,
+                                                 std::string read_before);
+
 // The same over bytes in memory; `name` stands in the messages.
 std::unique_ptr<ByteStream> stream_of(std::string bytes);
 Result<std::unique_ptr<ByteStream>> decompressed(std::unique_ptr<ByteStream> raw,
                                                  const std::string& name);
+
+// What the first bytes of a stream say, which may be too few to tell.
+enum class Compression { none, gzip, zstd, unknown };
+Compression compression_of(std::string_view first_bytes);
 
 // Buffered reads of exact sizes and of lines.
 class ByteReader {

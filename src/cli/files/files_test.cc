@@ -150,16 +150,26 @@ TEST(VectorFile, ReadsIdxWithRowsOfAnyShape) {
 }
 
 TEST(VectorFile, ReadsJsonRowsInAnyOrderOfFields) {
-  const auto outcome = read_all(FileFormat::jsonl,
-                                "{\"key\":\"a\",\"vector\":[1,2.5,-3e0]}\r\n\n"
-                                "{\"metadata\": {\"n\": 1.0, \"s\": [\"}\"]} ,\"vector\":[4,5,6]}");
+  const auto outcome =
+      read_all(FileFormat::jsonl,
+               "{\"key\":\"a\",\"vector\":[1,2.5,-3e0]}\r\n\n"
+               "{\"metadata\": {\"n\": 1.0, \"s\": [\"}\"]} ,\"vector\":[4,5,6],\"key\":\"b\"}");
   ASSERT_EQ(outcome.error, "");
   ASSERT_EQ(outcome.rows.size(), 2U);
   EXPECT_EQ(outcome.rows[0].key, "a");
   EXPECT_EQ(outcome.rows[0].metadata, "");
   EXPECT_THAT(outcome.rows[0].vector, ElementsAre(1, 2.5, -3));
-  EXPECT_EQ(outcome.rows[1].key, "");
+  EXPECT_EQ(outcome.rows[1].key, "b");
   EXPECT_EQ(outcome.rows[1].metadata, "{\"n\": 1.0, \"s\": [\"}\"]}");
+}
+
+TEST(VectorFile, TakesNullMetadataForNone) {
+  const auto outcome =
+      read_all(FileFormat::jsonl, R"({"key":"a","vector":[1,2,3],"metadata":null})");
+  ASSERT_EQ(outcome.error, "");
+  EXPECT_EQ(outcome.rows[0].metadata, "");
+  EXPECT_THAT(read_all(FileFormat::jsonl, R"({"vector":[1,2,3],"metadata":nul})").error,
+              testing::HasSubstr("line 1"));
 }
 
 TEST(VectorFile, ReadsWordsAsKeys) {

@@ -69,6 +69,9 @@ struct JsonRowParser::State {
   Status read_metadata(ondemand::value value, std::string& metadata) {
     ondemand::object object;
     std::string_view raw;
+    metadata.clear();
+    bool is_null = false;
+    if (value.is_null().get(is_null) == simdjson::SUCCESS && is_null) return {};
     if (value.get_object().get(object) != simdjson::SUCCESS ||
         object.raw_json().get(raw) != simdjson::SUCCESS) {
       return bad("metadata is no object");

@@ -1,4 +1,4 @@
-// One row of JSONL: {"key": "...", "vector": [...], "metadata": {...}}, the last optional.
+// One row of JSONL: {"key": "...", "vector": [...], "metadata": {...}}, the last optional or null.
 #pragma once
 
 #include <memory>

@@ -1,4 +1,6 @@
-// JSONL: one row of json_row.h a line; empty lines are skipped.
+// JSONL: one row of json_row.h a line; empty lines are skipped. Either every row has a key or none.
+#include <optional>
+
 #include "base/result.h"
 #include "cli/files/formats.h"
 #include "cli/files/json_row.h"
@@ -23,6 +25,12 @@ class JsonlRows final : public RowSource {
       }
     } while (line_.find_first_not_of(" \t") == std::string::npos);
     VARVE_CHECK(parser_.parse(line_, place(), rules_, record));
+    const bool keyed = !record.key.empty();
+    if (keyed_.value_or(keyed) != keyed) {
+      return tl::unexpected(row_error(place(), keyed ? "has a key, unlike the rows before it"
+                                                     : "has no key, unlike the rows before it"));
+    }
+    keyed_ = keyed;
     rules_.dim = static_cast<std::uint32_t>(record.vector.size());
     return true;
   }
@@ -32,6 +40,7 @@ class JsonlRows final : public RowSource {
 
   ByteReader in_;
   RowRules rules_;
+  std::optional<bool> keyed_;  // unknown before the first row
   JsonRowParser parser_;
   std::string line_;
   std::uint64_t line_number_ = 0;

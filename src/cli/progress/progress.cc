@@ -24,7 +24,8 @@ constexpr milliseconds kLineInterval{5000};
 // Short work does not need ten lines.
 constexpr milliseconds kLineIntervalMin{1000};
 constexpr std::uint64_t kLinePercent = 10;
-constexpr std::size_t kBarColumns = 20;
+constexpr std::size_t kBarColumnsMax = 20;
+constexpr std::size_t kBarColumnsMin = 5;
 constexpr std::string_view kHideCursor = "\x1b[?25l";
 constexpr std::string_view kShowCursor = "\x1b[?25h";
 constexpr std::string_view kClearLine = "\r\x1b[K";
@@ -57,32 +58,42 @@ double share_done(const Progress& progress) {
   return std::min(1.0, static_cast<double>(progress.done) / static_cast<double>(progress.total));
 }
 
-std::string bar(double share) {
+std::string bar(double share, std::size_t columns) {
   constexpr std::array<const char*, 8> kEighths{"·", "▏", "▎", "▍", "▌", "▋", "▊", "▉"};
-  const auto eighths = static_cast<std::size_t>(share * kBarColumns * 8);
+  const auto eighths = static_cast<std::size_t>(share * static_cast<double>(columns) * 8);
   std::string out;
-  for (std::size_t i = 0; i < kBarColumns; ++i) {
+  for (std::size_t i = 0; i < columns; ++i) {
     out += eighths >= (i + 1) * 8 ? "█" : eighths > i * 8 ? kEighths[eighths % 8] : "·";
   }
   return out;
 }
 
+// From all figures to those that matter most.
+enum class Detail { all, no_rate, no_counts };
+
 // Everything behind the bar.
-std::string figures(const ProgressView& view) {
+std::string figures(const ProgressView& view, Detail detail) {
   const Progress& progress = view.progress;
   std::string out;
-  if (progress.total > 0) {
-    out = fmt::format("{:3.0f} %  {}/{} {}", share_done(progress) * 100, grouped(progress.done),
-                      grouped(progress.total), progress.unit);
-  } else {
+  if (progress.total > 0) out = fmt::format("{:3.0f} %", share_done(progress) * 100);
+  if (progress.total > 0 && detail != Detail::no_counts) {
+    out +=
+        fmt::format("  {}/{} {}", grouped(progress.done), grouped(progress.total), progress.unit);
+  } else if (progress.total == 0) {
     out = fmt::format("{} {}", grouped(progress.done), progress.unit);
   }
-  if (view.rate > 0) {
+  if (view.rate > 0 && detail == Detail::all) {
     out += fmt::format("  {} {}/s", grouped(static_cast<std::uint64_t>(std::llround(view.rate))),
                        progress.unit);
   }
   if (view.seconds_left >= 0) out += "  ETA " + duration_text(view.seconds_left);
   return out;
+}
+
+std::size_t columns_of(std::string_view text) {
+  return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) {
+    return (static_cast<unsigned char>(c) & 0xc0) != 0x80;
+  }));
 }
 
 std::string cut_to_columns(const std::string& text, std::size_t columns) {
@@ -111,15 +122,25 @@ std::string duration_text(double seconds) {
 }
 
 std::string bar_line(const ProgressView& view) {
-  const std::string drawn =
-      view.progress.total > 0 ? bar(share_done(view.progress)) + "  " : std::string();
-  const std::string line =
-      fmt::format("{}  {}  {}{}", view.label, view.progress.phase, drawn, figures(view));
-  return cut_to_columns(line, view.terminal_columns - 1);
+  const std::size_t columns = std::max<std::size_t>(view.terminal_columns, 1) - 1;
+  const std::string label = fmt::format("{}  {}  ", view.label, view.progress.phase);
+  for (const Detail detail : {Detail::all, Detail::no_rate}) {
+    const std::string rest = figures(view, detail);
+    const std::size_t taken = columns_of(label) + columns_of(rest);
+    if (view.progress.total == 0 && taken <= columns) return label + rest;
+    if (view.progress.total == 0 || taken + kBarColumnsMin + 2 > columns) continue;
+    const std::size_t room = std::min(columns - taken - 2, kBarColumnsMax);
+    return fmt::format("{}{}  {}", label, bar(share_done(view.progress), room), rest);
+  }
+  // No room for a bar: the label gives way.
+  std::string rest = figures(view, Detail::no_rate);
+  if (columns_of(rest) > columns) rest = figures(view, Detail::no_counts);
+  const std::size_t room = columns - std::min(columns, columns_of(rest));
+  return cut_to_columns(cut_to_columns(label, room) + rest, columns);
 }
 
 std::string plain_line(const ProgressView& view) {
-  return fmt::format("{}  {}  {}", view.label, view.progress.phase, figures(view));
+  return fmt::format("{}  {}  {}", view.label, view.progress.phase, figures(view, Detail::all));
 }
 
 ProgressPrinter::ProgressPrinter(std::string label, ProgressStyle style, const base::Clock& clock)

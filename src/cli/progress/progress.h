@@ -30,7 +30,8 @@ struct ProgressView {
   double seconds_left = -1;  // negative if unknown
   std::size_t terminal_columns = 80;
 };
-// The line with a bar, not wider than the terminal.
+// The line with a bar, narrower than the terminal: the bar shrinks first, then the rate goes, then
+// the label and the counts; the time left stays.
 std::string bar_line(const ProgressView& view);
 // The line without.
 std::string plain_line(const ProgressView& view);

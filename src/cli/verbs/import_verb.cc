@@ -65,9 +65,19 @@ Result<std::unique_ptr<RowSource>> open_rows(const Arguments& arguments,
                                      ByteReader(std::move(keys.bytes), arguments.keys_file));
 }
 
+Status note_clusters(const Settings& settings, Index& index, const Arguments& arguments) {
+  if (arguments.clusters == 0) return {};
+  VARVE_TRY(const IndexInfo info, index.info());
+  if (info.clusters == 0) return {};
+  note(settings, fmt::format("--clusters {} has no effect: index '{}' has {} clusters already",
+                             arguments.clusters, arguments.name, grouped(info.clusters)));
+  return {};
+}
+
 Result<int> import_file(const Settings& settings, const Arguments& arguments) {
   VARVE_TRY(const OpenIndex open, open_index(settings, arguments.name));
   VARVE_TRY(const auto rows, open_rows(arguments, open.index->config()));
+  VARVE_CHECK(note_clusters(settings, *open.index, arguments));
   const base::TimePoint start = base::system_clock().now();
   ImportReport report;
   {
@@ -76,9 +86,17 @@ Result<int> import_file(const Settings& settings, const Arguments& arguments) {
     VARVE_TRY(report, open.index->import(
                           *rows, {.progress = progress.sink(), .clusters = arguments.clusters}));
   }
+  if (report.vectors == 0) {
+    return fail(ErrorKind::invalid, fmt::format("file '{}' holds no rows", arguments.file));
+  }
   const double seconds = std::chrono::duration<double>(base::system_clock().now() - start).count();
   note(settings, fmt::format("imported {} vectors in {:.1f} s", grouped(report.vectors), seconds));
+  if (report.duplicates > 0) {
+    note(settings, fmt::format("left out {} rows, since later ones have the same keys",
+                               grouped(report.duplicates)));
+  }
   const Json json{{"vectors", report.vectors},
+                  {"duplicates", report.duplicates},
                   {"replaced", report.replaced},
                   {"clusters", report.clusters},
                   {"bytes_written", report.bytes_written},
@@ -105,7 +123,8 @@ void add_import_verb(const VerbTable& verbs) {
                       "fvecs, bvecs, ivecs, npy, idx, jsonl or words; default: by the name");
   command->add_option("--keys-from", arguments->keys_file,
                       "File with one key a line; default: keys of the file or row numbers");
-  command->add_option("--clusters", arguments->clusters, "Default: from the number of rows");
+  command->add_option("--clusters", arguments->clusters,
+                      "Default: from the number of rows; only for the first import");
   command->callback([verbs, arguments] {
     verbs.chosen = [&settings = verbs.settings, arguments] {
       return import_file(settings, *arguments);

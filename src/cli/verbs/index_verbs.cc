@@ -1,10 +1,9 @@
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <iostream>
 
 #include "base/result.h"
+#include "cli/confirm.h"
 #include "cli/exit_code.h"
 #include "cli/output.h"
 #include "cli/progress/progress.h"
@@ -35,7 +34,7 @@ Result<int> create_index(const Settings& settings, const CreateArguments& argume
                 fmt::format("dimension {} is not in 1 to {}", config.dim, kDimMax));
   }
   VARVE_TRY(const IndexName name, parse_index_name(arguments.name));
-  VARVE_TRY(auto database, open_database(settings));
+  VARVE_TRY(auto database, open_or_create_database(settings));
   VARVE_TRY(auto index, database->create_index(name, config, arguments.exist_ok));
   if (settings.is_json()) {
     print_line(json_text(
@@ -60,6 +59,7 @@ Json info_json(const IndexInfo& info) {
               {"stale_rows", info.stale_rows},
               {"tail_ops", info.tail_ops},
               {"stored_bytes", info.stored_bytes},
+              {"log_bytes", info.log_bytes},
               {"version", info.version},
               {"epoch", info.epoch}};
 }
@@ -105,19 +105,6 @@ Result<int> show_info(const Settings& settings, const std::string& name) {
   VARVE_TRY(const IndexInfo info, open.index->info());
   print_document(settings, info_json(info), field_lines(info_json(info)));
   return kExitDone;
-}
-
-// On a terminal asks; elsewhere only --yes counts.
-Status confirm_removal(const Settings& settings, const std::string& name) {
-  if (settings.yes) return {};
-  if (::isatty(STDIN_FILENO) == 0) {
-    return fail(ErrorKind::invalid, fmt::format("removing index '{}' needs --yes", name));
-  }
-  std::cerr << fmt::format("remove index '{}' and everything in it? [y/N] ", name);
-  std::string answer;
-  std::getline(std::cin, answer);
-  if (answer == "y" || answer == "yes") return {};
-  return fail(ErrorKind::invalid, fmt::format("index '{}' was not removed", name));
 }
 
 Result<int> remove_index(const Settings& settings, const std::string& name) {

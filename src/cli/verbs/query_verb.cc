@@ -47,6 +47,10 @@ Result<std::vector<float>> vector_of_json_file(const std::string& path) {
 
 Result<std::vector<float>> vector_of_file(const std::string& path) {
   if (path == "-" || path.ends_with(".json")) return vector_of_json_file(path);
+  if (auto known = format_of(path); !known) {
+    known.error().hint = "one vector in a .json, .npy, .fvecs, .bvecs, .jsonl or .txt file";
+    return tl::unexpected(known.error());
+  }
   VARVE_TRY(const auto rows, open_vector_file(path, {}));
   VectorRecord record, second;
   VARVE_TRY(const bool first, rows->next(record));
@@ -65,7 +69,7 @@ Result<QueryResult> query_like(Index& index, const std::string& key, QueryOption
   }
   // One more, since the nearest neighbour of a vector is itself.
   const std::uint32_t k = options.k;
-  options.k = std::min(k + 1, kTopKMax);
+  options.k = k + 1;
   VARVE_TRY(QueryResult result, index.query(records[0]->vector, options));
   std::erase_if(result.hits, [&](const Hit& hit) { return hit.key == key; });
   if (result.hits.size() > k) result.hits.resize(k);
@@ -94,10 +98,18 @@ std::string hits_table(const QueryResult& result) {
 }
 
 Result<int> run_query(const Settings& settings, const Arguments& arguments) {
-  if (arguments.vector.empty() == arguments.like.empty()) {
-    return fail(ErrorKind::invalid, "query needs either --vector or --like");
+  if (arguments.vector.empty() && arguments.like.empty()) {
+    return fail(ErrorKind::invalid, "query needs --vector or --like");
+  }
+  if (!arguments.vector.empty() && !arguments.like.empty()) {
+    return fail(ErrorKind::invalid, "query takes only one of --vector and --like");
   }
   VARVE_TRY(const QueryOptions options, arguments.flags.options());
+  // The vector itself takes one of the places.
+  if (!arguments.like.empty() && options.k == kTopKMax) {
+    return fail(ErrorKind::invalid,
+                fmt::format("-k {} with --like is not in 1 to {}", kTopKMax, kTopKMax - 1));
+  }
   VARVE_TRY(const OpenIndex open, open_index(settings, arguments.name));
   VARVE_TRY(const QueryResult result, query(*open.index, arguments, options));
   if (settings.output == OutputMode::jsonl) {
@@ -126,7 +138,7 @@ void add_query_verb(const VerbTable& verbs) {
                       "JSON array; @FILE with one vector (.npy, .fvecs, ..., .json); @- for JSON "
                       "on standard input");
   command->add_option("--like", arguments->like,
-                      "The vector of this key; it is not among the hits");
+                      "The vector of this key, which is not among the hits; -k is at most 9999");
   QueryFlags::declare(*command, arguments->flags);
   command->callback([verbs, arguments] {
     verbs.chosen = [&settings = verbs.settings, arguments] {

@@ -73,7 +73,7 @@ Result<int> list_keys(const Settings& settings, const ListArguments& arguments) 
     for (const std::string& key : page.keys) {
       switch (settings.output) {
         case OutputMode::table:
-          print_line(one_line(key, kKeyBytesMax));
+          print_line(escaped_controls(key));
           break;
         case OutputMode::jsonl:
           print_line(fmt::format(R"({{"key":{}}})", json_string(key)));

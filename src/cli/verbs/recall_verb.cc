@@ -41,6 +41,9 @@ Result<std::vector<std::vector<float>>> read_queries(const Arguments& arguments,
     if (!more) break;
     queries.push_back(record.vector);
   }
+  if (queries.empty()) {
+    return fail(ErrorKind::invalid, fmt::format("file '{}' holds no rows", arguments.queries));
+  }
   return queries;
 }
 

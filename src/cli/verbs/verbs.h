@@ -12,7 +12,8 @@ void add_write_verbs(const VerbTable& verbs);   // put, delete
 void add_read_verbs(const VerbTable& verbs);    // get, list
 void add_query_verb(const VerbTable& verbs);    // query
 void add_recall_verb(const VerbTable& verbs);   // recall
-void add_text_verbs(const VerbTable& verbs);    // ingest, search, demo
+void add_text_verbs(const VerbTable& verbs);    // ingest, search
+void add_demo_verb(const VerbTable& verbs);     // demo
 void add_bench_verbs(const VerbTable& verbs);   // bench ...
 void add_version_verb(const VerbTable& verbs);  // version
 

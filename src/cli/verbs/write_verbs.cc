@@ -28,35 +28,36 @@ class Acknowledgements {
 
   std::uint64_t rows() const { return rows_; }
 
-  void add(std::span<const std::string> keys, const PutAck& ack) {
+  // An error if nobody can be told: then nothing more must be written.
+  Status add(std::span<const std::string> keys, const PutAck& ack) {
     rows_ += keys.size();
     ++batches_;
     last_ = ack.lsn;
-    if (settings_.output != OutputMode::jsonl) return;
+    if (settings_.output != OutputMode::jsonl) return {};
     std::string line = R"({"keys":[)";
     for (std::size_t i = 0; i < keys.size(); ++i) {
       line += (i > 0 ? "," : "") + json_string(keys[i]);
     }
     print_line(line + fmt::format(R"(],"lsn":"{}"}})", to_string(ack.lsn)));
-    flush_output();
+    return flush_output();
   }
 
-  // `verb` is "put" or "deleted".
-  void print_summary(const char* verb) const {
+  // `done` is "put" or "given": delete does not know which of them existed.
+  void print_summary(const char* done) const {
     if (settings_.output == OutputMode::json) {
       print_line(json_text(Json{{"keys", rows_},
                                 {"batches", batches_},
                                 {"lsn", batches_ > 0 ? Json(to_string(last_)) : Json()}}));
     } else {
       note(settings_,
-           fmt::format("{} {} keys in {} batches", verb, grouped(rows_), grouped(batches_)));
+           fmt::format("{} keys {} in {} batches", grouped(rows_), done, grouped(batches_)));
     }
   }
 
   // The exit code of a run that failed or was ended by a signal.
-  Result<int> end(Status status, const char* verb) const {
+  Result<int> end(Status status, const char* done) const {
     if (status && exit_code_of_signal() == 0) {
-      print_summary(verb);
+      print_summary(done);
       return kExitDone;
     }
     if (status || rows_ == 0) {
@@ -64,7 +65,7 @@ class Acknowledgements {
       return tl::unexpected(status.error());
     }
     print_error(settings_.output, status.error());
-    note(settings_, fmt::format("{} {} keys before that", verb, grouped(rows_)));
+    note(settings_, fmt::format("{} keys {} before that", grouped(rows_), done));
     return kExitPartial;
   }
 
@@ -92,11 +93,11 @@ class PutBatch {
   Status flush() {
     if (records_.empty()) return {};
     VARVE_TRY(const PutAck ack, index_.put(records_));
-    acknowledgements_.add(keys_, ack);
+    Status told = acknowledgements_.add(keys_, ack);
     records_.clear();
     keys_.clear();
     bytes_ = 0;
-    return {};
+    return told;
   }
 
  private:
@@ -184,21 +185,27 @@ struct DeleteArguments {
   std::string keys_file;
 };
 
-// A key, or a line of `list -o jsonl`.
-std::string key_of_line(const std::string& line) {
-  if (!line.starts_with(R"({"key":)")) return line;
+// A key, or an object with one, such as a line of `list` or `get -o jsonl`. What begins like an
+// object is never taken for a key: half a line would delete another key than was meant.
+Result<std::string> key_of_line(const std::string& line, const RowPlace& place) {
+  const std::size_t first = line.find_first_not_of(" \t");
+  if (first == std::string::npos || line[first] != '{') return line;
   const Json json = Json::parse(line, nullptr, false);
   const bool named = json.is_object() && json.contains("key") && json["key"].is_string();
-  return named ? json["key"].get<std::string>() : line;
+  if (named) return json["key"].get<std::string>();
+  Error error = row_error(place, json.is_object() ? "no string 'key' in the object"
+                                                  : "begins with '{' and is no JSON object");
+  error.hint = R"(write a key that begins with '{' as {"key":"{..."})";
+  return tl::unexpected(std::move(error));
 }
 
 Status delete_batch(Index& index, std::vector<std::string>& keys,
                     Acknowledgements& acknowledgements) {
   if (keys.empty()) return {};
   VARVE_TRY(const PutAck ack, index.remove(keys));
-  acknowledgements.add(keys, ack);
+  Status told = acknowledgements.add(keys, ack);
   keys.clear();
-  return {};
+  return told;
 }
 
 Status delete_keys(Index& index, const DeleteArguments& arguments,
@@ -214,7 +221,10 @@ Status delete_keys(Index& index, const DeleteArguments& arguments,
   int wait_ms = -1;
   while (true) {
     VARVE_TRY(const Feed feed, lines.next(line, wait_ms, kLineBytesMax));
-    if (feed == Feed::line && !line.empty()) batch.push_back(key_of_line(line));
+    if (feed == Feed::line && !line.empty()) {
+      VARVE_TRY(std::string key, key_of_line(line, {lines.name(), "line", lines.line_number()}));
+      batch.push_back(std::move(key));
+    }
     wait_ms = feed == Feed::pending ? -1 : kBatchWaitMs;
     if (feed != Feed::line || batch.size() == kBatchRows) {
       VARVE_CHECK(delete_batch(index, batch, acknowledgements));
@@ -232,7 +242,7 @@ Result<int> delete_rows(const Settings& settings, const DeleteArguments& argumen
   Acknowledgements acknowledgements(settings);
   const Status status = delete_keys(*open.index, arguments, acknowledgements);
   open.index->close();
-  return acknowledgements.end(status, "deleted");
+  return acknowledgements.end(status, "given");
 }
 
 }  // namespace
