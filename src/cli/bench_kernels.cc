@@ -73,7 +73,9 @@ std::vector<double> times_of(const Case& measured) {
 std::string target_in_use() {
   std::string name(kernels::active_target());
   for (char& c : name) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
-  return name;
+  const auto known = kernels::supported_targets();
+  const bool is_known = std::find(known.begin(), known.end(), name) != known.end();
+  return is_known ? name : std::string(known.back());
 }
 
 }  // namespace

@@ -113,6 +113,8 @@ TEST(ExitCode, FollowsTheTable) {
   EXPECT_EQ(exit_code_of(ErrorKind::not_found), 3);
   EXPECT_EQ(exit_code_of(ErrorKind::conflict), 4);
   EXPECT_EQ(exit_code_of(ErrorKind::unavailable), 7);
+  EXPECT_EQ(exit_code_of(ErrorKind::overloaded), 7);  // such as a full disk
+  EXPECT_EQ(exit_code_of(ErrorKind::internal), 1);
   EXPECT_EQ(exit_code_of(ErrorKind::corrupt), 1);
 }
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 
 import pytest
@@ -63,6 +64,17 @@ def test_put_stops_when_nobody_gets_its_acknowledgements(varve, tmp_path):
         assert answer.code == (5 if verb.startswith("put") else 1)
         assert answer.err.count("cannot write to standard output") == 1
     assert len(varve.keys("demo/xyz")) == 500
+
+
+def test_a_closed_pipe_ends_the_command(varve):
+    varve.create("demo/xyz", 2)
+    varve.put("demo/xyz", [{"key": "a", "vector": [1, 2]}])
+    process = varve.start("put", "demo/xyz", "-o", "jsonl")
+    process.stdout.close()
+    process.stdin.write(b'{"key":"a","vector":[1,2]}\n')
+    process.stdin.close()
+    assert process.wait(timeout=command.TIMEOUT_S) == -signal.SIGPIPE
+    process.stderr.close()
 
 
 def test_control_characters_never_reach_a_terminal(varve):
