@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <poll.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -14,13 +15,35 @@
 #include "cli/signals.h"
 
 namespace varve::cli {
+namespace {
+
+// A named pipe or a terminal: what comes from it comes bit by bit.
+bool is_stream(const std::string& path) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0) return false;
+  return S_ISFIFO(status.st_mode) || S_ISCHR(status.st_mode);
+}
+
+}  // namespace
 
 Result<LineFeed> LineFeed::open(const std::string& path) {
   if (path == "-") return of_descriptor(STDIN_FILENO, "standard input");
+  if (is_stream(path)) return of_stream(path);
   LineFeed feed;
   VARVE_TRY(OpenedFile file, open_bytes(path));
   feed.name_ = path;
   feed.file_ = std::make_unique<ByteReader>(std::move(file.bytes), path);
+  return feed;
+}
+
+Result<LineFeed> LineFeed::of_stream(const std::string& path) {
+  File file(std::fopen(path.c_str(), "re"), &std::fclose);
+  if (file == nullptr) {
+    return fail(ErrorKind::unavailable,
+                fmt::format("cannot open '{}': {}", path, std::strerror(errno)));
+  }
+  LineFeed feed = of_descriptor(::fileno(file.get()), path);
+  feed.stream_ = std::move(file);
   return feed;
 }
 

@@ -1,7 +1,10 @@
-// Lines of a file or of standard input, which also tells when no line is ready yet: a program that
-// writes rows one by one wants each acknowledged soon, not when a batch is full.
+// Lines of a file, a named pipe or standard input. The last two also tell when no line is ready
+// yet: a program that writes rows one by one wants each acknowledged soon, not when a batch is
+// full.
 #pragma once
 
+#include <cstdint>
+#include <cstdio>
 #include <memory>
 #include <string>
 
@@ -14,7 +17,8 @@ enum class Feed { line, pending, end };
 // One thread at a time.
 class LineFeed {
  public:
-  // `path` is a file or "-", compressed or not. Only uncompressed standard input is ever `pending`.
+  // `path` is a file, a named pipe or "-", compressed or not. Only what comes uncompressed from a
+  // pipe or standard input is ever `pending`.
   static Result<LineFeed> open(const std::string& path);
   // From a descriptor that stays open and is not closed.
   static LineFeed of_descriptor(int descriptor, std::string name);
@@ -27,6 +31,9 @@ class LineFeed {
   Result<Feed> next(std::string& line, int wait_ms, std::size_t bytes_max);
 
  private:
+  using File = std::unique_ptr<std::FILE, int (*)(std::FILE*)>;
+
+  static Result<LineFeed> of_stream(const std::string& path);
   Result<Feed> next_of_file(std::string& line, std::size_t bytes_max);
   Result<Feed> read_more(int wait_ms);
   Status recognise_compression();
@@ -34,6 +41,7 @@ class LineFeed {
 
   std::string name_;
   std::unique_ptr<ByteReader> file_;
+  File stream_{nullptr, &std::fclose};  // closes descriptor_; null: it stays open
   int descriptor_ = -1;
   std::string buffer_;
   std::size_t begin_ = 0;     // of what was not handed out

@@ -2,7 +2,9 @@
 
 import gzip
 import json
+import os
 import pathlib
+import subprocess
 
 import numpy as np
 import pytest
@@ -184,6 +186,18 @@ def test_streams_acknowledgements(varve, index):
     writer.kill()
     writer.wait()
     assert len(varve.keys(index)) == 20
+
+
+def test_streams_acknowledgements_of_a_named_pipe(varve, index, tmp_path):
+    os.mkfifo(tmp_path / "rows")
+    command_line = varve.arguments("put", index, tmp_path / "rows", "-o", "jsonl")
+    with subprocess.Popen(command_line, stdout=subprocess.PIPE) as writer:
+        with open(tmp_path / "rows", "w", encoding="utf-8") as rows:
+            for i in range(5):
+                rows.write(json.dumps(row(i)) + "\n")
+                rows.flush()
+                assert json.loads(writer.stdout.readline())["keys"] == [f"k{i:04}"]
+        assert writer.wait() == 0
 
 
 def test_a_bad_row_keeps_what_was_acknowledged(varve, index):

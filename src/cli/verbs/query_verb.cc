@@ -122,9 +122,10 @@ Result<int> run_query(const Settings& settings, const Arguments& arguments) {
   }
   print_document(settings, {}, hits_table(result));
   const Performance& cost = result.performance;
-  note(settings, fmt::format("{} hits, {}, {:.2f} ms, {} rows scanned in {} clusters",
-                             result.hits.size(), certainty_name(cost.certainty),
-                             cost.total_us / 1000, grouped(cost.rows_scanned), cost.nprobe));
+  note(settings,
+       fmt::format("{} hits, {}, {:.2f} ms, {} rows scanned in {} clusters, {} in the log",
+                   result.hits.size(), certainty_name(cost.certainty), cost.total_us / 1000,
+                   grouped(cost.rows_scanned), cost.nprobe, grouped(cost.tail_rows)));
   return kExitDone;
 }
 
