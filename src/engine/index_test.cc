@@ -152,7 +152,10 @@ TEST(Index, OfEqualKeysInAnImportTheLastCounts) {
   Process process(store::make_memory_store(test_clock()), 5);
   auto index = create(process, {.dim = 2, .metric = Metric::euclidean});
   VectorSource source({{"a", {1, 1}, {}}, {"b", {2, 2}, {}}, {"a", {3, 3}, "{\"last\":true}"}});
-  EXPECT_EQ(index->import(source, {})->vectors, 2U);
+  const auto report = index->import(source, {});
+  ASSERT_TRUE(report);
+  EXPECT_EQ(report->vectors, 2U);
+  EXPECT_EQ(report->duplicates, 1U);
   const std::vector<std::string> keys{"a"};
   const auto records = index->get(keys);
   ASSERT_TRUE(records);
@@ -163,9 +166,23 @@ TEST(Index, OfEqualKeysInAnImportTheLastCounts) {
 TEST(Index, EmptyKeysOfAnImportAreRowNumbers) {
   Process process(store::make_memory_store(test_clock()), 5);
   auto index = create(process, {.dim = 2, .metric = Metric::euclidean});
-  VectorSource source({{"", {1, 1}, {}}, {"", {2, 2}, {}}, {"x", {3, 3}, {}}, {"", {4, 4}, {}}});
-  ASSERT_TRUE(index->import(source, {}));
-  EXPECT_THAT(index->list("", 10)->keys, ElementsAre("0", "1", "3", "x"));
+  VectorSource source({{"", {1, 1}, {}}, {"", {2, 2}, {}}, {"", {3, 3}, {}}});
+  EXPECT_EQ(index->import(source, {})->duplicates, 0U);
+  EXPECT_THAT(index->list("", 10)->keys, ElementsAre("0", "1", "2"));
+}
+
+TEST(Index, AnImportHasAllKeysOrNone) {
+  Process process(store::make_memory_store(test_clock()), 5);
+  auto index = create(process, {.dim = 2, .metric = Metric::euclidean});
+  VectorSource late({{"", {1, 1}, {}}, {"0", {2, 2}, {}}});
+  VectorSource early({{"1", {1, 1}, {}}, {"", {2, 2}, {}}});
+  for (VectorSource* source : {&late, &early}) {
+    const auto report = index->import(*source, {});
+    ASSERT_FALSE(report);
+    EXPECT_EQ(report.error().kind, ErrorKind::invalid);
+    EXPECT_THAT(report.error().message, HasSubstr("row 1"));
+  }
+  EXPECT_TRUE(index->list("", 10)->keys.empty());
 }
 
 TEST(Index, WritesDuringAnImportAreNewerThanItsRows) {
