@@ -189,10 +189,10 @@ def test_streams_acknowledgements(varve, index):
 
 
 def test_streams_acknowledgements_of_a_named_pipe(varve, index, tmp_path):
-    os.mkfifo(tmp_path / "rows")
-    command_line = varve.arguments("put", index, tmp_path / "rows", "-o", "jsonl")
+    os.mkfifo(tmp_path / "rows.jsonl")
+    command_line = varve.arguments("put", index, tmp_path / "rows.jsonl", "-o", "jsonl")
     with subprocess.Popen(command_line, stdout=subprocess.PIPE) as writer:
-        with open(tmp_path / "rows", "w", encoding="utf-8") as rows:
+        with open(tmp_path / "rows.jsonl", "w", encoding="utf-8") as rows:
             for i in range(5):
                 rows.write(json.dumps(row(i)) + "\n")
                 rows.flush()
