@@ -1,7 +1,7 @@
 #include "cli/signals.h"
 
-#include <signal.h>
 #include <unistd.h>
+#include <csignal>
 
 #include <atomic>
 

@@ -37,6 +37,7 @@ Result<std::vector<std::string>> read_list(const Core& core, const std::string& 
 Status remove(const Core& core, const std::vector<store::ListPage::Entry>& victims,
               Collected& collected) {
   std::vector<std::string> keys;
+  keys.reserve(victims.size());
   for (const auto& victim : victims) keys.push_back(victim.key);
   if (keys.empty()) return {};
   VARVE_CHECK(core.env.store->remove(keys, core.env.deadline()));

@@ -54,7 +54,9 @@ class SetOnce {
   void set(T value) {
     const T* expected = nullptr;
     auto made = std::make_unique<const T>(std::move(value));
-    if (value_.compare_exchange_strong(expected, made.get())) made.release();
+    if (value_.compare_exchange_strong(expected, made.get())) {
+      static_cast<void>(made.release());
+    }
   }
 
  private:
