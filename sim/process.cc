@@ -21,7 +21,7 @@ std::shared_ptr<Instance> Process::make() {
   auto instance = std::make_shared<Instance>(life, random_.next());
   engine::Env& env = instance->env;
   env.store = std::make_shared<SimStore>(store_, scheduler_, life);
-  // As the stores behind an address are; without it more failures reach the engine.
+  // As in Database::open(); without it more failures reach the engine.
   if (random_.below(2) == 0) {
     env.store = std::make_shared<store::RetryStore>(env.store, clock_, instance->random);
   }

@@ -28,8 +28,9 @@ struct DatabaseOptions {
   std::chrono::milliseconds timeout{60'000};
   // Directory for the spool of `import`; empty: $TMPDIR, else /tmp.
   std::string spool_dir;
-  // Fold the log into clusters in the background when the tail reaches this many operations;
-  // 0: only when asked by `compact` or `fold`.
+  // Fold the log into clusters in the background when the tail reaches this many operations, or
+  // 64 MiB, or 512 log objects; 0: only when asked by `compact` or `fold`. At a million operations
+  // or 512 MiB writes are refused with `overloaded`.
   std::uint64_t fold_ops_min = 20'000;
   // Make the directory of the store if it is missing; false: that is `not_found`.
   bool create_if_missing = true;
@@ -49,6 +50,8 @@ struct IndexInfo {
   std::uint64_t stored_bytes = 0;  // objects that HEAD reaches, the log included
   std::uint64_t log_bytes = 0;     // of these, log objects not yet folded
   std::string row_type;            // "u8", "f16", "f32", or "mixed"
+  // Why the last fold or rebuild in the background of this process failed; empty: it did not.
+  std::string background_error;
 };
 
 struct PutAck {
@@ -139,7 +142,9 @@ class Index {
   // Writes all records or none. When it returns, they are in the store and every later query of
   // any process sees them. Threads that call at the same time share one log object.
   // `invalid`: the first bad record is named, nothing was written. `unavailable`, `cancelled`: it
-  // is not known whether the batch was written; writing it again is safe.
+  // is not known whether the batch was written; writing it again is safe. `overloaded`: the log is
+  // full because nothing folds it, or too many writes wait, or there is no space; nothing was
+  // written.
   virtual Result<PutAck> put(std::span<const VectorRecord> records) = 0;
   // Deletes; keys that do not exist are no error. Same promise as `put`.
   virtual Result<PutAck> remove(std::span<const std::string> keys) = 0;
@@ -185,7 +190,7 @@ class Database {
   virtual Result<std::shared_ptr<Index>> create_index(const IndexName& name,
                                                       const IndexConfig& config, bool exist_ok) = 0;
   // `not_found`: no such index. `corrupt`: it exists, and an object that it needs is damaged or
-  // lost.
+  // lost. An index that is open already is the same object: who closes it closes it for all.
   virtual Result<std::shared_ptr<Index>> open_index(const IndexName& name) = 0;
   // Index::fsck, also for an index that `open_index` finds corrupt.
   virtual Result<FsckReport> fsck_index(const IndexName& name, const ProgressSink& progress) = 0;

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <map>
 #include <thread>
 
 #include "base/random.h"
@@ -16,6 +15,7 @@
 #include "engine/owner.h"
 #include "engine/put_once.h"
 #include "engine/validate.h"
+#include "store/meter.h"
 #include "store/open.h"
 #include "store/retry.h"
 
@@ -91,7 +91,7 @@ class StoredDatabase final : public Database {
   }
 
   Result<std::shared_ptr<Index>> open_with(const format::Uuid& uuid, const IndexName& name) {
-    auto index = engine::open_index(env_, uuid, name);
+    auto index = open_.open(env_, uuid, name);
     const bool gone = !index && index.error().kind == ErrorKind::not_found;
     if (gone) return tl::unexpected(no_index(name));
     return index;
@@ -107,51 +107,38 @@ class StoredDatabase final : public Database {
   }
 
   const Env env_;
+  OpenIndexes open_;
 };
 
-// Owns what Env points to.
-class OwningDatabase final : public Database {
- public:
-  OwningDatabase(std::shared_ptr<store::ObjectStore> store, const DatabaseOptions& options)
-      : random_(base::Random::from_entropy()) {
-    const std::size_t cores = std::max(1U, std::thread::hardware_concurrency());
-    const std::size_t width = options.compute_threads > 0 ? options.compute_threads : cores;
-    compute_ = base::make_thread_pool(width - 1);
-    background_ = base::make_thread_pool(1);
-    Env env;
-    env.store = std::move(store);
-    env.clock = &base::system_clock();
-    env.random = &random_;
-    env.compute = compute_.get();
-    env.background = background_.get();
-    env.timeout = options.timeout;
-    env.resolve_timeout = std::min<std::chrono::milliseconds>(env.resolve_timeout, options.timeout);
-    env.spool_dir = options.spool_dir;
-    env.fold_ops_min = options.fold_ops_min;
-    env.owner = process_identity();
-    env.owner_is_gone = [](const std::string& owner) { return process_is_gone(owner); };
-    database_ = make_database(std::move(env));
-  }
-
-  Result<std::shared_ptr<Index>> create_index(const IndexName& name, const IndexConfig& config,
-                                              bool exist_ok) override {
-    return database_->create_index(name, config, exist_ok);
-  }
-  Result<std::shared_ptr<Index>> open_index(const IndexName& name) override {
-    return database_->open_index(name);
-  }
-  Result<FsckReport> fsck_index(const IndexName& name, const ProgressSink& progress) override {
-    return database_->fsck_index(name, progress);
-  }
-  Status drop_index(const IndexName& name) override { return database_->drop_index(name); }
-  Result<std::vector<IndexName>> list_indexes() override { return database_->list_indexes(); }
-
- private:
-  base::Random random_;
-  std::unique_ptr<base::Pool> compute_;
-  std::unique_ptr<base::Pool> background_;
-  std::unique_ptr<Database> database_;
+// What an Env points to. The pools go first: they wait for work that uses the rest.
+struct Parts {
+  base::Random random = base::Random::from_entropy();
+  std::unique_ptr<base::Pool> compute;
+  std::unique_ptr<base::Pool> background;
 };
+
+Env make_env(std::shared_ptr<store::ObjectStore> store, const DatabaseOptions& options) {
+  const std::size_t cores = std::max(1U, std::thread::hardware_concurrency());
+  const std::size_t width = options.compute_threads > 0 ? options.compute_threads : cores;
+  auto parts = std::make_shared<Parts>();
+  parts->compute = base::make_thread_pool(width - 1);
+  parts->background = base::make_thread_pool(1);
+  Env env;
+  env.owned = parts;
+  env.meter = std::make_shared<store::MeterStore>(std::move(store));
+  env.store = std::make_shared<store::RetryStore>(env.meter, base::system_clock(), parts->random);
+  env.clock = &base::system_clock();
+  env.random = &parts->random;
+  env.compute = parts->compute.get();
+  env.background = parts->background.get();
+  env.timeout = options.timeout;
+  env.resolve_timeout = std::min<std::chrono::milliseconds>(env.resolve_timeout, options.timeout);
+  env.spool_dir = options.spool_dir;
+  env.fold_ops_min = options.fold_ops_min;
+  env.owner = process_identity();
+  env.owner_is_gone = [](const std::string& owner) { return process_is_gone(owner); };
+  return env;
+}
 
 }  // namespace
 
@@ -164,8 +151,7 @@ std::unique_ptr<Database> make_database(Env env) {
 Result<std::unique_ptr<Database>> Database::open(const std::string& uri,
                                                  const DatabaseOptions& options) {
   VARVE_TRY(auto store, store::open_store(uri, {.create_if_missing = options.create_if_missing}));
-  return std::unique_ptr<Database>(
-      std::make_unique<engine::OwningDatabase>(std::move(store), options));
+  return engine::make_database(engine::make_env(std::move(store), options));
 }
 
 }  // namespace varve

@@ -8,7 +8,8 @@
 
 namespace varve::engine {
 
-// What `env` points to must outlive the database and its indexes.
+// What `env` points to must outlive the database, its indexes and their snapshots, unless
+// `env.owned` keeps it.
 std::unique_ptr<Database> make_database(Env env);
 
 }  // namespace varve::engine

@@ -62,5 +62,70 @@ TEST(Database, ADamagedReadOfTheCatalogIsReadAgain) {
   EXPECT_EQ(names->size(), 1U);
 }
 
+// An Index and a Snapshot keep what they work with.
+TEST(Database, IndexesAndSnapshotsOutliveTheirDatabase) {
+  auto database = *Database::open("memory://", {});
+  auto index = *database->create_index(kName, kConfig, false);
+  const std::vector<VectorRecord> records{{"a", {1, 2}, {}}};
+  ASSERT_TRUE(index->put(records));
+  auto snapshot = *index->snapshot();
+  database.reset();
+  ASSERT_TRUE(index->fold());
+  EXPECT_EQ(index->query(records[0].vector, {})->hits.size(), 1U);
+  index.reset();
+  EXPECT_EQ(snapshot->query(records[0].vector, {})->hits.size(), 1U);
+
+  auto owned = std::make_shared<int>();
+  const std::weak_ptr<int> alive = owned;
+  {
+    Process process(store::make_memory_store(test_clock()), 5);
+    Env env = process.env();
+    env.owned = std::move(owned);
+    auto other = make_database(env);
+    env.owned = nullptr;
+    auto theirs = *other->create_index(kName, kConfig, false);
+    other.reset();
+    EXPECT_FALSE(alive.expired());
+  }
+  EXPECT_TRUE(alive.expired());
+}
+
+TEST(Database, ADatabaseRepeatsRequestsAndCountsThem) {
+  auto calm = *Database::open("memory://repeated", {});
+  auto index = *calm->create_index(kName, kConfig, false);
+  const std::vector<VectorRecord> records{{"a", {1, 2}, {}}};
+  ASSERT_TRUE(index->put(records));
+  // The owner of the log looks at HEAD only.
+  EXPECT_EQ(index->query(records[0].vector, {})->performance.store_requests, 1U);
+  auto database = *Database::open("fault+memory://repeated?seed=3&fail_before=0.2", {});
+  auto other = *database->open_index(kName);
+  std::uint64_t requests = 0;
+  for (int i = 0; i < 20; ++i) {
+    const auto answer = other->query(records[0].vector, {});
+    ASSERT_TRUE(answer) << answer.error().message;
+    requests += answer->performance.store_requests;
+  }
+  // HEAD, the slot at the end of the log, HEAD again; and some a second time.
+  EXPECT_GT(requests, 60U);
+}
+
+TEST(Database, AnIndexThatIsOpenTwiceKeepsItsEpoch) {
+  Process process(store::make_memory_store(test_clock()), 6);
+  auto index = *process.database().create_index(kName, kConfig, false);
+  auto again = *process.database().open_index(kName);
+  const std::vector<VectorRecord> records{{"a", {1, 2}, {}}};
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_TRUE(index->put(records));
+    ASSERT_TRUE(again->put(records));
+  }
+  EXPECT_EQ(index->info()->epoch, 1U);
+  again->close();
+  EXPECT_EQ(index->put(records).error().kind, ErrorKind::cancelled);
+  auto fresh = *process.database().open_index(kName);
+  EXPECT_TRUE(fresh->put(records));
+  ASSERT_TRUE(process.database().drop_index(kName));
+  EXPECT_EQ(process.database().open_index(kName).error().kind, ErrorKind::not_found);
+}
+
 }  // namespace
 }  // namespace varve::engine

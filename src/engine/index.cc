@@ -7,6 +7,7 @@
 #include <set>
 
 #include "base/sha256.h"
+#include "engine/background.h"
 #include "engine/collect.h"
 #include "engine/compact.h"
 #include "engine/core.h"
@@ -25,6 +26,18 @@ namespace {
 constexpr unsigned kQueryAttempts = 5;
 constexpr unsigned kFoldAttempts = 20;
 
+// Sets what a query asked of the store, on this thread as all its requests are.
+template <typename Query>
+Result<QueryResult> with_cost(const Env& env, const Query& query) {
+  const store::Usage before = store::MeterStore::of_this_thread();
+  VARVE_TRY(QueryResult result, query());
+  if (env.meter == nullptr) return result;
+  const store::Usage cost = store::MeterStore::of_this_thread() - before;
+  result.performance.store_requests = cost.requests();
+  result.performance.store_bytes = cost.bytes_in;
+  return result;
+}
+
 class SnapshotOfView final : public Snapshot {
  public:
   SnapshotOfView(std::shared_ptr<Core> core, View view)
@@ -32,7 +45,7 @@ class SnapshotOfView final : public Snapshot {
 
   Result<QueryResult> query(std::span<const float> vector,
                             const QueryOptions& options) const override {
-    return search(core_->env, view_, vector, options);
+    return with_cost(core_->env, [&] { return search(core_->env, view_, vector, options); });
   }
   std::uint64_t vectors() const override;
   std::uint64_t resident_bytes() const override { return view_.generation->resident_bytes(); }
@@ -61,10 +74,12 @@ std::uint64_t SnapshotOfView::vectors() const {
   return live_vectors(core_->env, view_).value_or(view_.generation->live_rows());
 }
 
-class StoredIndex final : public Index, public std::enable_shared_from_this<StoredIndex> {
+}  // namespace
+
+class StoredIndex final : public Index {
  public:
   StoredIndex(std::shared_ptr<Core> core, IndexName name, IndexConfig config)
-      : core_(std::move(core)), name_(std::move(name)), config_(config) {}
+      : core_(std::move(core)), name_(std::move(name)), config_(config), background_(*core_) {}
   ~StoredIndex() override { close(); }
 
   const IndexName& name() const override { return name_; }
@@ -104,12 +119,12 @@ class StoredIndex final : public Index, public std::enable_shared_from_this<Stor
   Result<QueryResult> query(std::span<const float> vector, const QueryOptions& options) override {
     const auto begin = core_->env.clock->now();
     double snapshot_us = 0;
-    VARVE_TRY(
-        auto result, on_current_view([&](const View& view) {
-          snapshot_us =
-              std::chrono::duration<double, std::micro>(core_->env.clock->now() - begin).count();
-          return search(core_->env, view, vector, options);
-        }));
+    const auto run = [&](const View& view) {
+      snapshot_us =
+          std::chrono::duration<double, std::micro>(core_->env.clock->now() - begin).count();
+      return search(core_->env, view, vector, options);
+    };
+    VARVE_TRY(auto result, with_cost(core_->env, [&] { return on_current_view(run); }));
     result.performance.snapshot_us = snapshot_us;
     result.performance.total_us += snapshot_us;
     return result;
@@ -147,57 +162,19 @@ class StoredIndex final : public Index, public std::enable_shared_from_this<Stor
   }
 
   void close() override {
+    is_closed_ = true;
     core_->writer.close();
-    std::unique_lock lock(background_mutex_);
-    closed_ = true;
-    while (folding_) background_done_.wait(lock);
+    background_.close();
   }
+  bool is_closed() const { return is_closed_; }
 
  private:
   Result<PutAck> commit(std::span<const format::LogOp> ops) {
-    VARVE_TRY(const Lsn lsn, core_->writer.commit(ops));
-    fold_in_background();
-    return PutAck{lsn};
-  }
-
-  // At most one fold waits or runs; whoever holds the index keeps it alive by `self`.
-  void fold_in_background() {
-    if (core_->env.background == nullptr || core_->env.fold_ops_min == 0) return;
-    const auto tail = core_->reader.tail_ops();
-    if (tail < core_->env.fold_ops_min) return;
-    {
-      std::lock_guard lock(background_mutex_);
-      if (folding_ || closed_) return;
-      folding_ = true;
-    }
-    const bool posted = core_->env.background->post([this] { run_background_fold(); });
-    if (!posted) finish_background_fold();
-  }
-
-  void run_background_fold() {
-    // A failure leaves the tail as it is: queries stay right and the next write tries again.
-    if (engine::fold(*core_)) {
-      static_cast<void>(collect_retired_after_grace());
-      const auto outgrown = needs_rebuild(*core_);
-      if (outgrown && *outgrown) {
-        base::Turn::Held held(core_->maintenance);
-        static_cast<void>(rebuild_held(*core_, {}));
-      }
-    }
-    finish_background_fold();
-  }
-
-  Status collect_retired_after_grace() {
-    constexpr std::chrono::minutes kGrace{10};
-    return engine::collect_retired(*core_, kGrace);
-  }
-
-  void finish_background_fold() {
-    {
-      std::lock_guard lock(background_mutex_);
-      folding_ = false;
-    }
-    background_done_.notify_all();
+    const auto lsn = core_->writer.commit(ops);
+    // Also after a refusal: a full tail is one to fold.
+    background_.consider();
+    VARVE_CHECK(lsn);
+    return PutAck{*lsn};
   }
 
   template <typename Work>
@@ -299,6 +276,7 @@ class StoredIndex final : public Index, public std::enable_shared_from_this<Stor
     info.epoch = view.epoch;
     VARVE_TRY(info.vectors, live_vectors(core_->env, view));
     info.tail_ops = view.tail_count;
+    info.background_error = background_.last_error();
     info.clusters = view.generation->cluster_ids().size();
     info.parts = view.generation->parts().size();
     info.stale_rows = manifest.stale_rows;
@@ -324,13 +302,9 @@ class StoredIndex final : public Index, public std::enable_shared_from_this<Stor
   const std::shared_ptr<Core> core_;
   const IndexName name_;
   const IndexConfig config_;
-  std::mutex background_mutex_;
-  base::CondVar background_done_;
-  bool folding_ VARVE_GUARDED_BY(background_mutex_) = false;
-  bool closed_ VARVE_GUARDED_BY(background_mutex_) = false;
+  Background background_;
+  std::atomic<bool> is_closed_ = false;
 };
-
-}  // namespace
 
 Status create_index_objects(const Env& env, const format::Uuid& uuid, const IndexName& name,
                             const IndexConfig& config) {
@@ -355,13 +329,37 @@ Status create_index_objects(const Env& env, const format::Uuid& uuid, const Inde
   return {};
 }
 
-Result<std::shared_ptr<Index>> open_index(const Env& env, const format::Uuid& uuid,
-                                          const IndexName& name) {
+Result<std::shared_ptr<Index>> OpenIndexes::open(const Env& env, const format::Uuid& uuid,
+                                                 const IndexName& name) {
+  if (const auto index = find(uuid)) {
+    VARVE_CHECK(index->snapshot());
+    return index;
+  }
   auto core = std::make_shared<Core>(env, uuid);
   VARVE_TRY(const View view, core->reader.refresh());
   const format::Manifest& manifest = view.generation->manifest();
-  return std::shared_ptr<Index>(std::make_shared<StoredIndex>(
-      std::move(core), name, IndexConfig{manifest.dim, manifest.metric}));
+  auto index = std::make_shared<StoredIndex>(std::move(core), name,
+                                             IndexConfig{manifest.dim, manifest.metric});
+  return add(uuid, std::move(index));
+}
+
+std::shared_ptr<Index> OpenIndexes::find(const format::Uuid& uuid) {
+  std::lock_guard lock(mutex_);
+  const auto entry = indexes_.find(uuid.hex());
+  auto index = entry == indexes_.end() ? nullptr : entry->second.lock();
+  return index == nullptr || index->is_closed() ? nullptr : index;
+}
+
+std::shared_ptr<Index> OpenIndexes::add(const format::Uuid& uuid,
+                                        std::shared_ptr<StoredIndex> index) {
+  std::lock_guard lock(mutex_);
+  std::erase_if(indexes_, [](const auto& entry) { return entry.second.expired(); });
+  auto& entry = indexes_[uuid.hex()];
+  // Another thread may have opened it meanwhile.
+  const auto theirs = entry.lock();
+  if (theirs != nullptr && !theirs->is_closed()) return theirs;
+  entry = index;
+  return index;
 }
 
 Status drop_index_objects(const Env& env, const format::Uuid& uuid) {

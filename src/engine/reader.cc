@@ -126,9 +126,9 @@ Result<View> Reader::current() {
   return refresh();
 }
 
-std::size_t Reader::tail_ops() const {
+Tail::Size Reader::tail_size() const {
   std::lock_guard lock(mutex_);
-  return tail_ == nullptr ? 0 : tail_->count();
+  return tail_ == nullptr ? Tail::Size{} : tail_->size();
 }
 
 void Reader::own(std::shared_ptr<const Generation> generation, std::shared_ptr<Tail> tail,

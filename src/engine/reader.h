@@ -30,8 +30,8 @@ class Reader {
   // A view that contains everything acknowledged before the call. `not_found`: the index was
   // dropped. `corrupt`: damaged, or an object that HEAD needs is lost; it is named.
   Result<View> refresh();
-  // Operations in the tail, as far as known without asking the store.
-  std::size_t tail_ops() const;
+  // Of the tail as far as known without asking the store.
+  Tail::Size tail_size() const;
   // The newest view known without asking the store; refreshes the first time.
   Result<View> current();
 

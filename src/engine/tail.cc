@@ -4,11 +4,23 @@
 
 namespace varve::engine {
 
+std::uint64_t Tail::bytes_of(const format::LogOp& op) {
+  constexpr std::uint64_t kOverhead = 32;
+  return op.key.size() + op.vector.size_bytes() + op.metadata.size() + kOverhead;
+}
+
+Tail::Size Tail::size() const {
+  std::shared_lock lock(mutex_);
+  return size_;
+}
+
 void Tail::append(std::shared_ptr<const format::LogBatch> batch) {
   std::unique_lock lock(mutex_);
   VARVE_ASSERT(batch->position == next_);
   std::uint64_t number = 0;
   for (const format::LogOp& op : batch->ops) {
+    ++size_.ops;
+    size_.bytes += bytes_of(op);
     Slot slot;
     slot.op = Op{op, Lsn{next_.epoch, next_.seq, number++}};
     const auto [entry, is_new] = newest_.try_emplace(op.key, slots_.size());
@@ -19,12 +31,14 @@ void Tail::append(std::shared_ptr<const format::LogBatch> batch) {
     }
     slots_.push_back(slot);
   }
+  ++size_.objects;
   batches_.push_back(std::move(batch));
   ++next_.seq;
 }
 
 void Tail::enter_next_epoch() {
   std::unique_lock lock(mutex_);
+  ++size_.objects;
   next_ = {next_.epoch + 1, 0};
 }
 

@@ -30,6 +30,12 @@ class Tail {
     format::LogOp op;
     Lsn lsn;
   };
+  struct Size {
+    std::uint64_t ops = 0;
+    std::uint64_t bytes = 0;    // of the operations, in memory and about so in the log
+    std::uint64_t objects = 0;  // batches and seals: what a reader that starts has to fetch
+  };
+  static std::uint64_t bytes_of(const format::LogOp& op);
 
   // The batch at next(). Its operations become visible at once, together.
   void append(std::shared_ptr<const format::LogBatch> batch);
@@ -40,6 +46,7 @@ class Tail {
   // The first slot that is not in the tail.
   format::LogPosition next() const;
   std::size_t count() const;
+  Size size() const;
   // The slot behind the batch that holds operation count - 1. REQUIRES: views end with batches.
   format::LogPosition end_of(std::size_t count) const;
 
@@ -65,6 +72,7 @@ class Tail {
   const format::LogPosition begin_;
   mutable std::shared_mutex mutex_;
   format::LogPosition next_ VARVE_GUARDED_BY(mutex_);
+  Size size_ VARVE_GUARDED_BY(mutex_);
   std::vector<std::shared_ptr<const format::LogBatch>> batches_ VARVE_GUARDED_BY(mutex_);
   std::vector<Slot> slots_ VARVE_GUARDED_BY(mutex_);
   std::unordered_map<std::string_view, std::size_t> newest_ VARVE_GUARDED_BY(mutex_);

@@ -27,13 +27,15 @@ inline base::ManualClock& test_clock() {
 // One "process": its own randomness and pools over a store that several may share.
 class Process {
  public:
-  Process(std::shared_ptr<store::ObjectStore> store, std::uint64_t seed)
+  Process(std::shared_ptr<store::ObjectStore> store, std::uint64_t seed,
+          const std::function<void(Env&)>& adjust = {})
       : random_(seed), pool_(base::make_thread_pool(1)) {
     env_.store = std::move(store);
     env_.clock = &test_clock();
     env_.random = &random_;
     env_.compute = pool_.get();
     env_.owner = "test:boot:" + std::to_string(seed);
+    if (adjust) adjust(env_);
     database_ = make_database(env_);
   }
 

@@ -17,9 +17,7 @@ constexpr unsigned kTakeOverAttempts = 40;
 
 std::size_t size_of(std::span<const format::LogOp> ops) {
   std::size_t bytes = 0;
-  for (const auto& op : ops) {
-    bytes += op.key.size() + op.vector.size_bytes() + op.metadata.size() + 32;
-  }
+  for (const auto& op : ops) bytes += Tail::bytes_of(op);
   return bytes;
 }
 
@@ -37,10 +35,16 @@ Writer::Writer(const Env& env, Names names, const format::Uuid& index, Reader& r
 
 Result<Lsn> Writer::commit(std::span<const format::LogOp> ops) {
   VARVE_ASSERT(!ops.empty());
+  VARVE_CHECK(check_tail());
   Waiter waiter{ops, std::nullopt};
+  const std::size_t bytes = size_of(ops);
   std::unique_lock lock(mutex_);
   if (closed_) return fail(ErrorKind::cancelled, "the index is closed");
+  if (!queue_.empty() && queued_bytes_ + bytes > env_.queue_bytes_max) {
+    return fail(ErrorKind::overloaded, "too many writes wait for the store", "retry later");
+  }
   queue_.push_back(&waiter);
+  queued_bytes_ += bytes;
   while (!waiter.result) {
     if (leading_) {
       changed_.wait(lock);
@@ -51,6 +55,20 @@ Result<Lsn> Writer::commit(std::span<const format::LogOp> ops) {
   return *waiter.result;
 }
 
+// `overloaded`: nobody folds, and the tail is full.
+Status Writer::check_tail() {
+  const auto fits = [this] {
+    const Tail::Size tail = reader_.tail_size();
+    return tail.ops < env_.tail_ops_max && tail.bytes < env_.tail_bytes_max;
+  };
+  if (fits()) return {};
+  // Another process may have folded it.
+  VARVE_CHECK(reader_.refresh());
+  if (fits()) return {};
+  return fail(ErrorKind::overloaded, "the log of the index is full: too much of it is not folded",
+              "varve index compact; while an import runs, wait for it to end");
+}
+
 // Takes what waits, up to the size of one log object, and writes it for all of them.
 void Writer::lead(std::unique_lock<std::mutex>& lock) {
   leading_ = true;
@@ -59,8 +77,10 @@ void Writer::lead(std::unique_lock<std::mutex>& lock) {
   std::size_t bytes = 0;
   while (!queue_.empty()) {
     Waiter* next = queue_.front();
-    bytes += size_of(next->ops);
+    const std::size_t more = size_of(next->ops);
+    bytes += more;
     if (!group.empty() && bytes > kBatchBytesMax) break;
+    queued_bytes_ -= more;
     ops.insert(ops.end(), next->ops.begin(), next->ops.end());
     group.push_back(next);
     queue_.pop_front();

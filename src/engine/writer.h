@@ -25,7 +25,8 @@ class Writer {
 
   // Acknowledged when it returns: the operations stand in the log together, and every strong read
   // that starts later sees them. Returns the LSN of the last one. REQUIRES: validated operations.
-  // `unavailable`, `cancelled`: not known whether they were written. Others: certainly not.
+  // `unavailable`, `cancelled`: not known whether they were written. Others: certainly not, and
+  // `overloaded`: the tail or the queue of writes is full.
   Result<Lsn> commit(std::span<const format::LogOp> ops);
 
   // Makes this process the owner if it is not, by asking HEAD, and returns the epoch.
@@ -52,6 +53,7 @@ class Writer {
   void disown();
   Status replay_and_seal(Tail& tail, std::uint64_t epoch, std::uint32_t dim);
 
+  Status check_tail();
   void lead(std::unique_lock<std::mutex>& lock);
 
   const Env& env_;
@@ -68,6 +70,7 @@ class Writer {
   std::mutex mutex_;
   base::CondVar changed_;
   std::deque<Waiter*> queue_ VARVE_GUARDED_BY(mutex_);
+  std::size_t queued_bytes_ VARVE_GUARDED_BY(mutex_) = 0;
   bool leading_ VARVE_GUARDED_BY(mutex_) = false;
   bool closed_ VARVE_GUARDED_BY(mutex_) = false;
 };

@@ -1,6 +1,13 @@
 #include "store/meter.h"
 
 namespace varve::store {
+namespace {
+
+thread_local Usage usage_of_this_thread;
+
+}  // namespace
+
+Usage MeterStore::of_this_thread() { return usage_of_this_thread; }
 
 struct MeterStore::Counters {
   using Counter = std::atomic<std::uint64_t>;
@@ -9,14 +16,15 @@ struct MeterStore::Counters {
   Counter bytes_in = 0, bytes_out = 0;
   std::array<Counter, 8> errors{};
 
-  static void add(Counter& counter, std::uint64_t count) {
-    counter.fetch_add(count, std::memory_order_relaxed);
+  void add(Counter Counters::*counter, std::uint64_t Usage::*of_thread, std::uint64_t count) {
+    (this->*counter).fetch_add(count, std::memory_order_relaxed);
+    usage_of_this_thread.*of_thread += count;
   }
 
   // Counts the error, if there is one, and hands the result on.
   template <typename T>
   Result<T> seen(Result<T> result) {
-    if (!result) add(errors[static_cast<std::size_t>(result.error().kind)], 1);
+    if (!result) ++errors[static_cast<std::size_t>(result.error().kind)];
     return result;
   }
 };
@@ -30,7 +38,7 @@ class MeterStore::Batch final : public ReadBatch {
     auto result = inner_->next();
     if (!result) return result;
     result->bytes = counters_->seen(std::move(result->bytes));
-    if (result->bytes) Counters::add(counters_->bytes_in, result->bytes->size());
+    if (result->bytes) counters_->add(&Counters::bytes_in, &Usage::bytes_in, result->bytes->size());
     return result;
   }
 
@@ -73,40 +81,41 @@ Usage operator-(const Usage& after, const Usage& before) {
 }
 
 Result<std::optional<Object>> MeterStore::get(std::string_view key, base::Deadline deadline) {
-  Counters::add(counters_->gets, 1);
+  counters_->add(&Counters::gets, &Usage::gets, 1);
   auto object = counters_->seen(inner_->get(key, deadline));
-  if (object && *object) Counters::add(counters_->bytes_in, (*object)->bytes.size());
+  if (object && *object)
+    counters_->add(&Counters::bytes_in, &Usage::bytes_in, (*object)->bytes.size());
   return object;
 }
 
 std::unique_ptr<ReadBatch> MeterStore::read(std::span<const ReadRequest> requests,
                                             base::Deadline deadline) {
-  Counters::add(counters_->reads, requests.size());
+  counters_->add(&Counters::reads, &Usage::reads, requests.size());
   return std::make_unique<Batch>(inner_->read(requests, deadline), counters_);
 }
 
 Result<Etag> MeterStore::create(std::string_view key, base::ByteSpan bytes,
                                 base::Deadline deadline) {
-  Counters::add(counters_->creates, 1);
-  Counters::add(counters_->bytes_out, bytes.size());
+  counters_->add(&Counters::creates, &Usage::creates, 1);
+  counters_->add(&Counters::bytes_out, &Usage::bytes_out, bytes.size());
   return counters_->seen(inner_->create(key, bytes, deadline));
 }
 
 Result<Etag> MeterStore::replace(std::string_view key, base::ByteSpan bytes, const Etag& expected,
                                  base::Deadline deadline) {
-  Counters::add(counters_->replaces, 1);
-  Counters::add(counters_->bytes_out, bytes.size());
+  counters_->add(&Counters::replaces, &Usage::replaces, 1);
+  counters_->add(&Counters::bytes_out, &Usage::bytes_out, bytes.size());
   return counters_->seen(inner_->replace(key, bytes, expected, deadline));
 }
 
 Result<ListPage> MeterStore::list(std::string_view prefix, std::string_view start_after,
                                   std::uint32_t limit, base::Deadline deadline) {
-  Counters::add(counters_->lists, 1);
+  counters_->add(&Counters::lists, &Usage::lists, 1);
   return counters_->seen(inner_->list(prefix, start_after, limit, deadline));
 }
 
 Status MeterStore::remove(std::span<const std::string> keys, base::Deadline deadline) {
-  Counters::add(counters_->removes, keys.size());
+  counters_->add(&Counters::removes, &Usage::removes, keys.size());
   return counters_->seen(inner_->remove(keys, deadline));
 }
 

@@ -36,6 +36,11 @@ class MeterStore final : public ObjectStore {
  public:
   explicit MeterStore(std::shared_ptr<ObjectStore> inner);
 
+  // Running totals of what the calling thread asked of all meters and pulled from their batches:
+  // the difference of two is the cost of what it did in between, whatever other threads do. Without
+  // errors.
+  static Usage of_this_thread();
+
   // Each counter is exact; together they are not one moment while other threads go on.
   Usage usage() const;
 

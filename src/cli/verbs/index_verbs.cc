@@ -48,20 +48,22 @@ Result<int> create_index(const Settings& settings, const CreateArguments& argume
 }
 
 Json info_json(const IndexInfo& info) {
-  return Json{{"name", info.name.str()},
-              {"uuid", info.uuid},
-              {"dim", info.config.dim},
-              {"metric", metric_name(info.config.metric)},
-              {"vectors", info.vectors},
-              {"row_type", info.row_type},
-              {"clusters", info.clusters},
-              {"parts", info.parts},
-              {"stale_rows", info.stale_rows},
-              {"tail_ops", info.tail_ops},
-              {"stored_bytes", info.stored_bytes},
-              {"log_bytes", info.log_bytes},
-              {"version", info.version},
-              {"epoch", info.epoch}};
+  Json json{{"name", info.name.str()},
+            {"uuid", info.uuid},
+            {"dim", info.config.dim},
+            {"metric", metric_name(info.config.metric)},
+            {"vectors", info.vectors},
+            {"row_type", info.row_type},
+            {"clusters", info.clusters},
+            {"parts", info.parts},
+            {"stale_rows", info.stale_rows},
+            {"tail_ops", info.tail_ops},
+            {"stored_bytes", info.stored_bytes},
+            {"log_bytes", info.log_bytes},
+            {"version", info.version},
+            {"epoch", info.epoch}};
+  if (!info.background_error.empty()) json["background_error"] = info.background_error;
+  return json;
 }
 
 Result<int> list_indexes(const Settings& settings) {
