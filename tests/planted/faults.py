@@ -60,6 +60,6 @@ FAULTS = (
           ("engine_test Jobs.AFailedJobThatCommittedKeepsItsObjects",)),
     # A job commits although it was taken off the list.
     Fault("commit-aborted-job", "src/engine/jobs.cc",
-          (("if (!lists(head, job.id)) {", "if (!lists(head, job.id) && job.id == 0) {"),),
+          (("if (!is_listed(head, job.id)) {", "if (!is_listed(head, job.id) && job.id == 0) {"),),
           ("sim", "engine_test Jobs.AJobThatWasTakenOffTheListDoesNotCommit")),
 )
