@@ -93,13 +93,25 @@ Status sweep(Core& core, const format::Head& head, Collected& collected) {
     if (version && *version <= head.version && !live.contains(entry.key)) victims.push_back(entry);
   }
   VARVE_TRY(const auto slots, list_all(core.env, core.names.log_prefix()));
-  for (const auto& entry : slots) {
+  for (std::size_t i = 0; i < slots.size(); ++i) {
+    const auto& entry = slots[i];
     const auto position = core.names.position_of_log(entry.key);
     if (!position || *position >= head.fold) continue;
+    // The last slot of an epoch that is over is its seal, and there is one for each take-over ever:
+    // it stays without being read.
+    const auto next =
+        i + 1 < slots.size() ? core.names.position_of_log(slots[i + 1].key) : std::nullopt;
+    const bool is_last = !next || next->epoch != position->epoch;
+    if (is_last && position->epoch < head.fold.epoch) continue;
     VARVE_TRY(const bool seal, is_seal(core.env, core.index, entry.key));
     if (!seal) victims.push_back(entry);
   }
   return remove(core, victims, collected);
+}
+
+// HEAD as our own compare-and-swap left it, without a change.
+Result<StoredHead> confirm_head(const Core& core) {
+  return update_head(core.env, core.names, core.index, [](format::Head&) -> Status { return {}; });
 }
 
 }  // namespace
@@ -107,16 +119,22 @@ Status sweep(Core& core, const format::Head& head, Collected& collected) {
 // Lists whose grace is over: their objects go first, then HEAD forgets the lists, then they go too.
 // A crash in between repeats harmlessly.
 Status collect_retired(Core& core, std::chrono::milliseconds grace) {
-  VARVE_TRY(const StoredHead stored, read_head(core.env, core.names, core.index));
   const std::int64_t now_ms = core.env.clock->wall_ms();
+  const auto is_due = [&](const format::RetiredRef& retired) {
+    return now_ms - retired.at_ms >= grace.count();
+  };
+  VARVE_TRY(const StoredHead seen, read_head(core.env, core.names, core.index));
+  if (std::none_of(seen.head.retired.begin(), seen.head.retired.end(), is_due)) return {};
+  // What was read may be a commit of another process that is not safe on its medium yet: a power
+  // cut could bring the version before it back, which needs what is removed here.
+  VARVE_TRY(const StoredHead confirmed, confirm_head(core));
   std::vector<std::string> lists, victims;
-  for (const auto& retired : stored.head.retired) {
-    if (now_ms - retired.at_ms < grace.count()) continue;
+  for (const auto& retired : confirmed.head.retired) {
+    if (!is_due(retired)) continue;
     VARVE_TRY(const auto names, read_list(core, retired.list_name));
     victims.insert(victims.end(), names.begin(), names.end());
     lists.push_back(retired.list_name);
   }
-  if (lists.empty()) return {};
   VARVE_CHECK(core.env.store->remove(victims, core.env.deadline()));
   VARVE_CHECK(update_head(core.env, core.names, core.index, [&](format::Head& head) -> Status {
     std::erase_if(head.retired, [&](const format::RetiredRef& ref) {
@@ -131,8 +149,7 @@ Result<Collected> collect(Core& core, std::chrono::milliseconds grace) {
   Collected collected;
   VARVE_TRY(const auto before, list_all(core.env, core.names.root()));
   VARVE_CHECK(collect_retired(core, grace));
-  VARVE_TRY(const StoredHead confirmed, update_head(core.env, core.names, core.index,
-                                                    [](format::Head&) -> Status { return {}; }));
+  VARVE_TRY(const StoredHead confirmed, confirm_head(core));
   Collected swept;
   VARVE_CHECK(sweep(core, confirmed.head, swept));
   VARVE_TRY(const auto after, list_all(core.env, core.names.root()));

@@ -15,8 +15,9 @@ struct Collected {
 };
 
 // Objects that a commit replaced at least `grace` ago; then, by listing, what crashed or aborted
-// jobs, folded logs and lost commits left behind. Seals are never removed. Acts only on a HEAD that
-// this call itself confirmed by compare-and-swap, never on a listing alone.
+// jobs, folded logs and lost commits left behind. Seals are never removed: each take-over leaves
+// one log object for ever. Acts only on a HEAD that this call itself confirmed by compare-and-swap,
+// never on a listing alone.
 Result<Collected> collect(Core& core, std::chrono::milliseconds grace);
 
 // The first half of `collect` only: no listing, so it is cheap enough to run after every fold.

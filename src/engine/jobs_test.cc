@@ -169,5 +169,65 @@ TEST(Jobs, ARebuildGivesWayToAnImportThatBeginsMeanwhile) {
   EXPECT_EQ(index->info()->clusters, clusters);
 }
 
+TEST(Collect, SealsOfEndedEpochsAreNotReadAgain) {
+  auto memory = store::make_memory_store(test_clock());
+  Process process(memory, 11), other(memory, 12);
+  auto index = *process.database().create_index(kName, kConfig, false);
+  auto theirs = *other.database().open_index(kName);
+  for (int i = 0; i < 10; ++i) {
+    ASSERT_TRUE(index->put(rows(1)));
+    ASSERT_TRUE(theirs->put(rows(1)));
+  }
+  auto hooked = std::make_shared<HookStore>(memory);
+  Process compactor(hooked, 13);
+  auto compacted = *compactor.database().open_index(kName);
+  ASSERT_TRUE(compacted->compact({}));
+  int reads = 0;
+  hooked->before = [&](std::string_view method, std::string_view key) {
+    reads += method == "get" && key.find("/wal/") != std::string_view::npos;
+  };
+  ASSERT_TRUE(compacted->compact({}));
+  EXPECT_LE(reads, 2);
+  // They fence stalled writers for ever.
+  int left = 0;
+  for (const auto& [key, object] : memory->objects()) {
+    left += key.find("/wal/") != std::string::npos;
+  }
+  EXPECT_GE(left, 20);
+  EXPECT_THAT(compacted->fsck({})->findings, IsEmpty());
+}
+
+// Only then is the commit that retired them safe, whoever made it.
+TEST(Collect, NothingIsRemovedBeforeHeadIsConfirmed) {
+  auto memory = store::make_memory_store(test_clock());
+  Process process(memory, 14);
+  auto index = *process.database().create_index(kName, kConfig, false);
+  for (int i = 0; i < 2; ++i) {
+    ASSERT_TRUE(index->put(rows(3)));
+    ASSERT_TRUE(index->fold());
+  }
+  auto hooked = std::make_shared<HookStore>(memory);
+  Process collector(hooked, 15);
+  Core core(collector.env(), *format::Uuid::from_hex(index->info()->uuid));
+  std::string order;
+  hooked->before = [&](std::string_view method, std::string_view) {
+    if (method == "replace" || method == "remove") order += fmt::format("{} ", method);
+  };
+  ASSERT_TRUE(collect_retired(core, std::chrono::milliseconds(0)));
+  EXPECT_EQ(order, "replace remove replace remove ");
+}
+
+TEST(Index, AClosedOneWritesNothingMore) {
+  Process process(store::make_memory_store(test_clock()), 16);
+  auto index = *process.database().create_index(kName, kConfig, false);
+  ASSERT_TRUE(index->put(rows(3)));
+  index->close();
+  EXPECT_EQ(index->put(rows(1)).error().kind, ErrorKind::cancelled);
+  EXPECT_EQ(import(*index, 5).error().kind, ErrorKind::cancelled);
+  EXPECT_EQ(index->fold().error().kind, ErrorKind::cancelled);
+  EXPECT_EQ(index->compact({}).error().kind, ErrorKind::cancelled);
+  EXPECT_EQ(index->list("", 10)->keys.size(), 3U);
+}
+
 }  // namespace
 }  // namespace varve::engine
