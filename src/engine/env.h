@@ -26,6 +26,7 @@ struct Env {
   base::Random* random = nullptr;
   base::Pool* compute = nullptr;
   base::Pool* background = nullptr;  // null: no work is started unasked
+  // Of one request to the store; also how long a call goes on losing races against other processes.
   std::chrono::milliseconds timeout{60'000};
   // Longest that one write is sent again and again while its outcome is unknown.
   std::chrono::milliseconds resolve_timeout{20'000};

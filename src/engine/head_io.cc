@@ -82,12 +82,17 @@ Result<CasOutcome> swap_head(const Env& env, const Names& names, const format::U
 
 Result<StoredHead> update_head(const Env& env, const Names& names, const format::Uuid& index,
                                const HeadChange& change) {
+  const auto give_up = env.deadline();
   for (unsigned attempt = 0;; ++attempt) {
     VARVE_TRY(const StoredHead base, read_head(env, names, index));
     format::Head next = base.head;
     VARVE_CHECK(change(next));
     VARVE_TRY(CasOutcome outcome, swap_head(env, names, index, base, std::move(next)));
     if (outcome.verdict == CasOutcome::Verdict::committed) return outcome.now;
+    if (give_up.passed(*env.clock)) {
+      return fail(ErrorKind::overloaded, "other processes change the index all the time",
+                  "retry later");
+    }
     back_off(env, attempt);
   }
 }

@@ -40,7 +40,7 @@ Result<CasOutcome> swap_head(const Env& env, const Names& names, const format::U
                              const StoredHead& base, format::Head next);
 
 // Reads, applies `change`, swaps; starts over when lost. `change` sees a fresh head each time and
-// may refuse with an error, which ends the loop.
+// may refuse with an error, which ends the loop. `overloaded`: it lost for as long as Env::timeout.
 using HeadChange = std::function<Status(format::Head&)>;
 Result<StoredHead> update_head(const Env& env, const Names& names, const format::Uuid& index,
                                const HeadChange& change);

@@ -105,7 +105,9 @@ void Writer::lead(std::unique_lock<std::mutex>& lock) {
 }
 
 Result<format::LogPosition> Writer::append(std::span<const format::LogOp> ops) {
+  const auto give_up = env_.deadline();
   for (unsigned attempt = 0; attempt < kTakeOverAttempts; ++attempt) {
+    if (attempt > 0 && give_up.passed(*env_.clock)) break;
     VARVE_CHECK(own());
     VARVE_TRY(const auto position, try_append(ops));
     if (position) return *position;
@@ -164,11 +166,13 @@ void Writer::disown() {
 }
 
 Result<std::uint64_t> Writer::own() {
+  const auto give_up = env_.deadline();
   for (unsigned attempt = 0; !epoch_; ++attempt) {
     auto taken = take_over();
     if (taken) break;
     const bool retry = taken.error().kind == ErrorKind::conflict;
-    if (!retry || attempt == kTakeOverAttempts) return tl::unexpected(taken.error());
+    const bool last = attempt == kTakeOverAttempts || give_up.passed(*env_.clock);
+    if (!retry || last) return tl::unexpected(taken.error());
     back_off(env_, 2 + attempt / 4);
   }
   return *epoch_;
