@@ -24,7 +24,8 @@ namespace varve {
 struct DatabaseOptions {
   // Threads for training, assignment and exact scans; 0: one per core.
   std::uint32_t compute_threads = 0;
-  // Longest that one call may wait for the store.
+  // Longest that one request to the store may take. A call makes several, some more than once, and
+  // may wait for those of other threads, so it can take a few times as long.
   std::chrono::milliseconds timeout{60'000};
   // Directory for the spool of `import`; empty: $TMPDIR, else /tmp.
   std::string spool_dir;
@@ -45,11 +46,13 @@ struct IndexInfo {
   std::uint64_t vectors = 0;   // live, tail included
   std::uint64_t tail_ops = 0;  // log operations not yet folded
   std::uint64_t clusters = 0;
-  std::uint64_t parts = 0;         // cluster parts; equals `clusters` right after compact
-  std::uint64_t stale_rows = 0;    // replaced or deleted rows still stored
-  std::uint64_t stored_bytes = 0;  // objects that HEAD reaches, the log included
-  std::uint64_t log_bytes = 0;     // of these, log objects not yet folded
-  std::string row_type;            // "u8", "f16", "f32", or "mixed"
+  std::uint64_t parts = 0;       // cluster parts; equals `clusters` right after compact
+  std::uint64_t stale_rows = 0;  // replaced or deleted rows still stored
+  // Clusters, centroids, key map, stale rows and the log; not the manifest and what waits to be
+  // removed.
+  std::uint64_t stored_bytes = 0;
+  std::uint64_t log_bytes = 0;  // of these, log objects not yet folded
+  std::string row_type;         // "u8", "f16", "f32", or "mixed"
   // Why the last fold or rebuild in the background of this process failed; empty: it did not.
   std::string background_error;
 };
@@ -63,7 +66,7 @@ struct KeyPage {
   std::string next;               // pass as `start_after` for the next page; empty at the end
 };
 
-// Where `import` reads from: rows in order, twice if `rewind` is called.
+// Where `import` reads from: rows in order, once, all by the thread that calls `import`.
 class RowSource {
  public:
   virtual ~RowSource() = default;
@@ -128,10 +131,17 @@ class Snapshot {
   // `not_found`: an object was collected meanwhile; take a newer snapshot and ask again.
   virtual Result<QueryResult> query(std::span<const float> vector,
                                     const QueryOptions& options) const = 0;
-  virtual std::uint64_t vectors() const = 0;
+  // Live ones. Reads the key map if the log is not empty; errors as `query`.
+  virtual Result<std::uint64_t> vectors() const = 0;
   virtual std::uint64_t resident_bytes() const = 0;
 };
 
+// Errors of all calls that ask the store, beside those that a call names:
+// `unavailable`: the store failed; `cancelled`: it took too long, or the index is closed;
+// `not_found`: the index was dropped; `corrupt`: an object is damaged or lost, and named;
+// `overloaded`: a limit, of space for example. Bad arguments are `invalid`.
+//
+// Progress is reported by the thread that made the call.
 class Index {
  public:
   virtual ~Index() = default;
@@ -161,18 +171,25 @@ class Index {
   virtual Result<std::shared_ptr<const Snapshot>> snapshot() = 0;
 
   // First load or bulk load: one commit at the end, bounded memory. Rows replace equal keys; of
-  // several rows with one key the last counts. `invalid`: a bad row, or some rows have keys and
-  // others none.
+  // several rows with one key the last counts, and what is written meanwhile is newer than all of
+  // them. `invalid`: a bad row, or some rows have keys and others none. An error of `rows` is
+  // returned as it is, and nothing was written. `conflict`: another import of this index runs.
+  // `unavailable`: it was aborted, or not known; importing again is safe.
   virtual Result<ImportReport> import(RowSource& rows, const ImportOptions& options) = 0;
-  // Moves the tail of the log into clusters.
+  // Moves the tail of the log into clusters and returns how many operations; 0 while an import
+  // runs.
+  // `conflict`: other writers take the index over all the time; nothing was lost.
   virtual Result<std::uint64_t> fold() = 0;
   // Fold, rewrite clusters with stale rows or several parts, split, merge, refit the recall table,
-  // collect garbage.
+  // collect garbage. `conflict` as of `fold`. While an import runs, only garbage is collected.
   virtual Result<CompactReport> compact(const CompactOptions& options) = 0;
+  // Damage is a finding, not an error. `unavailable`: the index changes too fast to tell.
   virtual Result<FsckReport> fsck(const ProgressSink& progress) = 0;
   virtual Result<IndexInfo> info() = 0;
 
-  // Stops taking writes and waits for those under way. Idempotent.
+  // Stops taking writes, imports, folds and compactions, and waits for puts, removes and background
+  // work under way; an `import`, `fold` or `compact` that another thread is in goes on. Reads still
+  // work. Idempotent.
   virtual void close() = 0;
 };
 

@@ -76,7 +76,7 @@ struct Performance {
   double finish_us = 0;    // exact order, keys, metadata
   std::uint64_t nprobe = 0;
   std::uint64_t rows_scanned = 0;
-  std::uint64_t tail_rows = 0;  // rows not yet folded into clusters, always scanned
+  std::uint64_t tail_rows = 0;       // rows not yet folded into clusters, always scanned
   std::uint64_t store_requests = 0;  // HEAD, log and repeated ones too
   std::uint64_t store_bytes = 0;
   Certainty certainty = Certainty::approximate;

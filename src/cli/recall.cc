@@ -77,7 +77,7 @@ Result<RecallReport> measure_recall(const Snapshot& snapshot,
 
   RecallReport report;
   report.queries = queries.size();
-  report.vectors = snapshot.vectors();
+  VARVE_TRY(report.vectors, snapshot.vectors());
   for (std::size_t i = 0; i < queries.size(); ++i) {
     report.recall += recall_of(timed.results[i].hits, reference.results[i].hits);
     report.nprobe += static_cast<double>(timed.results[i].performance.nprobe);

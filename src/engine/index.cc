@@ -47,7 +47,7 @@ class SnapshotOfView final : public Snapshot {
                             const QueryOptions& options) const override {
     return with_cost(core_->env, [&] { return search(core_->env, view_, vector, options); });
   }
-  std::uint64_t vectors() const override;
+  Result<std::uint64_t> vectors() const override;
   std::uint64_t resident_bytes() const override { return view_.generation->resident_bytes(); }
 
  private:
@@ -70,9 +70,7 @@ Result<std::uint64_t> live_vectors(const Env& env, const View& view) {
   return view.generation->live_rows() - replaced + in_tail;
 }
 
-std::uint64_t SnapshotOfView::vectors() const {
-  return live_vectors(core_->env, view_).value_or(view_.generation->live_rows());
-}
+Result<std::uint64_t> SnapshotOfView::vectors() const { return live_vectors(core_->env, view_); }
 
 }  // namespace
 
@@ -137,10 +135,12 @@ class StoredIndex final : public Index {
   }
 
   Result<ImportReport> import(RowSource& rows, const ImportOptions& options) override {
+    VARVE_CHECK(check_open());
     return import_rows(*core_, rows, options);
   }
 
   Result<std::uint64_t> fold() override {
+    VARVE_CHECK(check_open());
     for (unsigned attempt = 0;; ++attempt) {
       auto folded = engine::fold(*core_);
       if (folded || folded.error().kind != ErrorKind::conflict || attempt == kFoldAttempts) {
@@ -151,6 +151,7 @@ class StoredIndex final : public Index {
   }
 
   Result<CompactReport> compact(const CompactOptions& options) override {
+    VARVE_CHECK(check_open());
     return engine::compact(*core_, options);
   }
   Result<FsckReport> fsck(const ProgressSink& progress) override {
@@ -169,6 +170,11 @@ class StoredIndex final : public Index {
   bool is_closed() const { return is_closed_; }
 
  private:
+  Status check_open() const {
+    if (!is_closed_) return {};
+    return fail(ErrorKind::cancelled, "the index is closed");
+  }
+
   Result<PutAck> commit(std::span<const format::LogOp> ops) {
     const auto lsn = core_->writer.commit(ops);
     // Also after a refusal: a full tail is one to fold.
