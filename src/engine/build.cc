@@ -108,9 +108,9 @@ class Build {
     const std::uint32_t clusters =
         options_.clusters > 0 ? options_.clusters : ann::cluster_count(built_.rows);
     const std::uint64_t row_bytes = options_.dim * sizeof(float);
-    const std::uint64_t wanted = std::min({clusters * kSampleRowsPerCluster,
-                                           std::max(kSampleRowsMin, built_.rows / 4),
-                                           kSampleBytesMax / row_bytes});
+    const std::uint64_t wanted =
+        std::min({clusters * kSampleRowsPerCluster, std::max(kSampleRowsMin, built_.rows / 4),
+                  kSampleBytesMax / row_bytes});
     report("train", 0, clusters, "clusters");
     std::vector<float> sample;
     const auto rows = sample_rows(wanted);
