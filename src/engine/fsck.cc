@@ -57,7 +57,7 @@ class Check {
     auto generation = Generation::load(core_.env, core_.index, head_, nullptr);
     if (!generation) {
       note_if_missing(generation.error());
-      finding("I5", head_.manifest_name, generation.error().message);
+      check_unloadable(generation.error());
       return std::move(report_);
     }
     generation_ = *generation;
@@ -126,6 +126,19 @@ class Check {
       return std::nullopt;
     }
     return (*object)->bytes;
+  }
+
+  // The load stops at the first object that is damaged. Names those that it reads, or the manifest.
+  void check_unloadable(const Error& error) {
+    const std::size_t before = report_.findings.size();
+    const auto object = core_.env.store->get(head_.manifest_name, core_.env.deadline());
+    if (object && *object) {
+      const auto manifest =
+          format::decode_manifest((*object)->bytes, core_.index, head_.manifest_name);
+      if (manifest && manifest->centroids) verified(*manifest->centroids, format::Kind::centroids);
+      if (manifest && manifest->stale) verified(*manifest->stale, format::Kind::stale);
+    }
+    if (report_.findings.size() == before) finding("I5", head_.manifest_name, error.message);
   }
 
   void check_blobs() {
