@@ -14,7 +14,7 @@ namespace {
 
 constexpr std::uint64_t kSampleRowsPerCluster = 64;
 // Of large inputs a quarter is enough, and bounds memory.
-constexpr std::uint64_t kSampleRowsMin = 64 * 1024;
+constexpr std::uint64_t kSampleRowsMin = 64UL * 1024;
 constexpr std::uint64_t kSampleBytesMax = 512ULL << 20;
 // Held-out queries of the recall table: rows, and means of two rows, which lie between clusters as
 // questions do that are unlike the rows.
