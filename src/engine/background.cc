@@ -29,7 +29,8 @@ bool Background::is_due() const {
   const Env& env = core_.env;
   if (env.background == nullptr || env.fold_ops_min == 0) return false;
   const Tail::Size tail = core_.reader.tail_size();
-  return tail.ops >= env.fold_ops_min || tail.bytes >= env.fold_bytes_min ||
+  return tail.ops >= std::min(env.fold_ops_min, env.tail_ops_max) ||
+         tail.bytes >= std::min(env.fold_bytes_min, env.tail_bytes_max) ||
          tail.objects >= env.fold_objects_min;
 }
 
@@ -37,19 +38,27 @@ void Background::consider() {
   if (!is_due()) return;
   {
     std::lock_guard lock(mutex_);
-    if (running_ || closed_ || core_.env.clock->now() < not_before_) return;
+    if (running_ || closed_ || core_.env.clock->now() < fold_.not_before) return;
     running_ = true;
   }
   // close() waits for the run, so `this` lives as long.
   const bool posted = core_.env.background->post([this] { run(); });
-  if (!posted) finish(fail(ErrorKind::overloaded, "the queue of background work is full"));
+  if (!posted) finish(fail(ErrorKind::overloaded, "the queue of background work is full"), {});
 }
 
-void Background::run() { finish(fold_and_rebuild()); }
+void Background::run() {
+  const auto folded = fold(core_);
+  bool may_keep_up = false;
+  {
+    std::lock_guard lock(mutex_);
+    may_keep_up = folded.has_value() && core_.env.clock->now() >= upkeep_.not_before;
+  }
+  const Status kept_up = may_keep_up ? keep_up() : Status{};
+  // A failure leaves the tail as it is: queries stay right.
+  finish(folded ? Status{} : tl::unexpected(folded.error()), kept_up);
+}
 
-// A failure leaves the tail as it is: queries stay right.
-Status Background::fold_and_rebuild() {
-  VARVE_CHECK(fold(core_));
+Status Background::keep_up() {
   VARVE_CHECK(collect_retired(core_, kGrace));
   VARVE_TRY(const bool outgrown, needs_rebuild(core_));
   if (!outgrown) return {};
@@ -58,14 +67,18 @@ Status Background::fold_and_rebuild() {
   return {};
 }
 
-void Background::finish(const Status& done) {
+void Background::finish(const Status& folded, const Status& kept_up) {
   // An import that holds the fold pointer is no failure, and the next write need not ask again.
   const bool in_vain = is_due();
+  const auto now = core_.env.clock->now();
   std::lock_guard lock(mutex_);
-  failures_ = done ? 0 : failures_ + 1;
+  fold_.failures = folded ? 0 : fold_.failures + 1;
+  if (!folded || in_vain) fold_.not_before = now + wait_after(fold_.failures);
+  upkeep_.failures = kept_up ? 0 : upkeep_.failures + 1;
+  if (!kept_up) upkeep_.not_before = now + wait_after(upkeep_.failures);
+  const Status& failed = folded ? kept_up : folded;
   last_error_ =
-      done ? "" : fmt::format("{}: {}", to_string(done.error().kind), done.error().message);
-  if (!done || in_vain) not_before_ = core_.env.clock->now() + wait_after(failures_);
+      failed ? "" : fmt::format("{}: {}", to_string(failed.error().kind), failed.error().message);
   running_ = false;
   // Under the lock: once it is free, close() may return and this object be gone.
   finished_.notify_all();

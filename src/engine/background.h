@@ -26,18 +26,26 @@ class Background {
   void close();
 
  private:
+  // Failures in a row, and until when to wait after them.
+  struct BackOff {
+    unsigned failures = 0;
+    base::TimePoint not_before = base::TimePoint::min();
+  };
+
   bool is_due() const;
   void run();
-  Status fold_and_rebuild();
-  void finish(const Status& done);
+  // Removes what folds replaced; rebuilds clusters.
+  Status keep_up();
+  void finish(const Status& folded, const Status& kept_up);
 
   Core& core_;
   mutable std::mutex mutex_;
   base::CondVar finished_;
   bool running_ VARVE_GUARDED_BY(mutex_) = false;
   bool closed_ VARVE_GUARDED_BY(mutex_) = false;
-  unsigned failures_ VARVE_GUARDED_BY(mutex_) = 0;  // one after the other
-  base::TimePoint not_before_ VARVE_GUARDED_BY(mutex_) = base::TimePoint::min();
+  // Apart: folds must go on when a rebuild cannot succeed, or the tail fills up.
+  BackOff fold_ VARVE_GUARDED_BY(mutex_);
+  BackOff upkeep_ VARVE_GUARDED_BY(mutex_);
   std::string last_error_ VARVE_GUARDED_BY(mutex_);
 };
 

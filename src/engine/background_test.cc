@@ -6,6 +6,8 @@
 #include <future>
 #include <thread>
 
+#include "engine/core.h"
+#include "engine/head_io.h"
 #include "engine/test_env.h"
 #include "store/fault.h"
 
@@ -145,6 +147,68 @@ TEST(Background, AnIndexMayGoWhileItsFoldEnds) {
     ASSERT_TRUE(put(*index, fmt::format("k{}", i)));
   }
   EXPECT_EQ((*process.database().open_index(kName))->info()->vectors, 50U);
+}
+
+TEST(Background, ATailThatIsFullIsFoldedWhateverTheThreshold) {
+  auto pool = base::make_inline_pool();
+  Process process(store::make_memory_store(test_clock()), 6, [&](Env& env) {
+    env.background = pool.get();
+    env.fold_ops_min = 1'000'000;
+    env.tail_ops_max = 3;
+  });
+  auto index = create(process);
+  for (int i = 0; i < 10; ++i) ASSERT_TRUE(put(*index, fmt::format("k{}", i)));
+  EXPECT_EQ(index->info()->vectors, 10U);
+  index->close();
+}
+
+TEST(Background, WhatFoldsReplaceGoesHoweverOftenTheyCome) {
+  auto memory = store::make_memory_store(test_clock());
+  auto pool = base::make_inline_pool();
+  Process process(memory, 7, [&](Env& env) {
+    env.background = pool.get();
+    env.fold_ops_min = 1;
+  });
+  auto index = create(process);
+  std::size_t most = 0;
+  for (int i = 0; i < 800; ++i) {
+    ASSERT_TRUE(put(*index, "k"));
+    test_clock().advance(std::chrono::seconds(20));
+    const auto deadline = base::Deadline::after(test_clock(), std::chrono::seconds(1));
+    most = std::max(most, memory->list("", "", 100'000, deadline)->entries.size());
+  }
+  // Each fold replaces about five objects, and 30 folds pass in the grace of ten minutes. The newest
+  // list takes in what comes until an older one goes: twice that at most, and the objects in use.
+  EXPECT_LT(most, 1'000U);
+  EXPECT_THAT(index->fsck({})->findings, IsEmpty());
+  index->close();
+}
+
+TEST(Background, ADamagedListOfGarbageStopsNothing) {
+  auto memory = store::make_memory_store(test_clock());
+  auto fault = std::make_shared<store::FaultStore>(memory, test_clock(), 1, store::FaultPlan{});
+  Process process(fault, 8);
+  auto index = create(process);
+  ASSERT_TRUE(put(*index, "a"));
+  ASSERT_TRUE(index->fold());
+  const Core core(process.env(), *format::Uuid::from_hex(index->info()->uuid));
+  const auto head = read_head(core.env, core.names, core.index);
+  ASSERT_TRUE(head);
+  ASSERT_EQ(head->head.retired.size(), 1U);
+  store::FaultPlan damage;
+  damage.corrupt_read = 1;
+  damage.applies_to = [name = head->head.retired[0].list_name](std::string_view key) {
+    return key == name;
+  };
+  fault->set_plan(damage);
+  for (int i = 0; i < 12; ++i) {
+    ASSERT_TRUE(put(*index, fmt::format("b{}", i)));
+    const auto folded = index->fold();
+    ASSERT_TRUE(folded) << folded.error().message;
+  }
+  const auto compacted = index->compact({});
+  EXPECT_TRUE(compacted) << compacted.error().message;
+  EXPECT_EQ(index->info()->vectors, 13U);
 }
 
 }  // namespace

@@ -31,7 +31,10 @@ Result<std::vector<store::ListPage::Entry>> list_all(const Env& env, const std::
 Result<std::vector<std::string>> read_list(const Core& core, const std::string& name) {
   VARVE_TRY(const auto object, core.env.store->get(name, core.env.deadline()));
   if (!object) return std::vector<std::string>{};
-  return format::decode_retired(object->bytes, core.index, name);
+  auto names = format::decode_retired(object->bytes, core.index, name);
+  // What a damaged list names is not in use: the sweep finds it.
+  if (!names && names.error().kind == ErrorKind::corrupt) return std::vector<std::string>{};
+  return names;
 }
 
 Status remove(const Core& core, const std::vector<store::ListPage::Entry>& victims,
@@ -165,8 +168,11 @@ Result<Collected> collect(Core& core, std::chrono::milliseconds grace) {
 
 void discard_job(Core& core, std::uint64_t job) {
   const auto listed = abort_job(core.env, core.names, core.index, job);
-  // A job that was not listed any more may have committed: what it wrote may be in use.
-  if (!listed || !*listed) return;
+  const auto stored = read_head(core.env, core.names, core.index);
+  const bool dropped = stored && stored->head.state != format::IndexState::open;
+  // A job that was not listed any more may have committed: what it wrote may be in use, unless the
+  // index was dropped meanwhile.
+  if (!dropped && (!listed || !*listed)) return;
   const auto entries = list_all(core.env, core.names.blob_prefix());
   if (!entries) return;
   std::vector<std::string> keys;

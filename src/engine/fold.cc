@@ -201,6 +201,9 @@ Result<std::uint64_t> fold_held(Core& core) {
     VARVE_TRY(const StoredHead now, read_head(core.env, core.names, core.index));
     if (listed_import(now.head)) return 0;
   }
+  // Taking over costs a seal that stays: not for nothing.
+  VARVE_TRY(const View seen, core.reader.refresh());
+  if (seen.tail->end_of(seen.tail_count) == seen.tail->begin()) return 0;
   VARVE_TRY(const View view, owned_view(core));
   const format::LogPosition end = view.tail->end_of(view.tail_count);
   // A marker has no operations, but the fold pointer has to pass it too.

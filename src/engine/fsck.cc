@@ -56,22 +56,27 @@ class Check {
     reach(core_.names.head());
     auto generation = Generation::load(core_.env, core_.index, head_, nullptr);
     if (!generation) {
-      note_if_missing(generation.error());
+      note(generation.error());
       check_unloadable(generation.error());
-      return std::move(report_);
+      return finished();
     }
     generation_ = *generation;
     check_blobs();
-    check_log();
+    VARVE_CHECK(check_log());
     check_groups();
     check_keys();
     check_retired();
     VARVE_CHECK(check_listing());
     report_.state_hash = hash_.hex();
-    return std::move(report_);
+    return finished();
   }
 
  private:
+  Result<FsckReport> finished() {
+    if (store_error_) return tl::unexpected(*store_error_);
+    return std::move(report_);
+  }
+
   // Damage comes in thousands: of each kind the first ones say enough.
   void finding(std::string invariant, std::string object, std::string message) {
     constexpr std::size_t kFindingsMax = 20;
@@ -81,9 +86,12 @@ class Check {
     report_.findings.push_back({std::move(invariant), std::move(object), std::move(message)});
   }
 
-  // Collections remove what a newer HEAD does not reach.
-  void note_if_missing(const Error& error) {
+  // Collections remove what a newer HEAD does not reach; a store that does not answer says nothing
+  // about what it holds.
+  void note(const Error& error) {
     if (error.kind == ErrorKind::not_found) depends_on_head_ = true;
+    const bool is_damage = error.kind == ErrorKind::not_found || error.kind == ErrorKind::corrupt;
+    if (!is_damage && !store_error_) store_error_ = error;
   }
 
   void reach(const std::string& name) {
@@ -112,6 +120,7 @@ class Check {
     auto object = core_.env.store->get(ref.name, core_.env.deadline());
     if (!object || !*object) {
       depends_on_head_ = depends_on_head_ || object;
+      if (!object) note(object.error());
       finding("I5", ref.name, object ? "the object is missing" : object.error().message);
       return std::nullopt;
     }
@@ -203,7 +212,7 @@ class Check {
     for (const Error* error : {rows ? nullptr : &rows.error(), ids ? nullptr : &ids.error(),
                                metadata ? nullptr : &metadata.error()}) {
       if (error == nullptr) continue;
-      note_if_missing(*error);
+      note(*error);
       finding("object", group.blob.name, error->message);
     }
     if (!rows || !ids || !metadata) return;
@@ -251,7 +260,11 @@ class Check {
       const std::string name = core_.names.log(position);
       auto entry =
           read_log(core_.env, core_.names, core_.index, position, generation_->manifest().dim);
-      if (!entry) return finding("object", name, entry.error().message);
+      if (!entry) {
+        log_is_damaged_ = true;
+        note(entry.error());
+        return finding("object", name, entry.error().message);
+      }
       if (!*entry) return;
       reach(name);
       if (std::holds_alternative<format::Seal>(**entry)) {
@@ -274,13 +287,17 @@ class Check {
     }
   }
 
-  void check_log() {
+  Status check_log() {
     read_log_in_order();
+    // A fold removes slots that were not read yet: the end that was found may be none.
+    VARVE_TRY(const StoredHead now, read_head(core_.env, core_.names, core_.index));
+    if (now.head.fold != head_.fold) depends_on_head_ = true;
     tail_->for_each_newest(tail_->count(), [&](const Tail::Op& op) {
       if (op.op.kind != format::OpKind::upsert) return;
       hash_.add(op.op.key, op.op.vector, op.op.metadata);
       ++report_.live_keys;
     });
+    return {};
   }
 
   void check_retired() {
@@ -340,6 +357,8 @@ class Check {
       finding("I19", key, "a log object stands behind the seal of its epoch");
       return {};
     }
+    // Behind a slot that cannot be read nothing is known.
+    if (log_is_damaged_) return {};
     VARVE_TRY(const bool is_written, is_written_up_to(*position));
     if (!is_written) {
       depends_on_head_ = true;  // a fold removes slots in front of this one
@@ -396,6 +415,8 @@ class Check {
   StateHash hash_;
   std::map<std::string, std::size_t> findings_;
   bool depends_on_head_ = false;
+  bool log_is_damaged_ = false;
+  std::optional<Error> store_error_;
   FsckReport report_;
 };
 

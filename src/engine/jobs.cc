@@ -42,20 +42,24 @@ Result<std::vector<std::string>> read_retired(const Env& env, const format::Uuid
                                               const std::string& list_name) {
   VARVE_TRY(const auto object, env.store->get(list_name, env.deadline()));
   if (!object) return std::vector<std::string>{};
-  return format::decode_retired(object->bytes, index, list_name);
+  auto names = format::decode_retired(object->bytes, index, list_name);
+  // Garbage that nobody knows of any more is found by the next sweep; it must not stop commits.
+  if (!names && names.error().kind == ErrorKind::corrupt) return std::vector<std::string>{};
+  return names;
 }
 
-// HEAD holds few lists: when it is full the oldest one is carried over into the new list.
+// HEAD holds few lists: when it is full the newest one is carried over into the new list, so that
+// the others grow old and go however often there are commits.
 Result<std::vector<std::string>> names_to_retire(const JobContext& job, const format::Head& base,
                                                  const JobCommit& commit, format::Head& next) {
   std::vector<std::string> names = commit.replaced;
   names.push_back(base.manifest_name);
   while (next.retired.size() >= format::kRetiredMax) {
-    const std::string oldest = next.retired.front().list_name;
-    VARVE_TRY(const auto carried, read_retired(job.env, job.index, oldest));
+    const std::string newest = next.retired.back().list_name;
+    VARVE_TRY(const auto carried, read_retired(job.env, job.index, newest));
     names.insert(names.end(), carried.begin(), carried.end());
-    names.push_back(oldest);
-    next.retired.erase(next.retired.begin());
+    names.push_back(newest);
+    next.retired.pop_back();
   }
   return names;
 }
