@@ -262,6 +262,7 @@ class Search {
     // Distances that overflow are all equal: the exact ones decide.
     if (!std::isfinite(found.back().distance)) return all_within_margin(capacity);
     std::vector<std::uint64_t> ids;
+    ids.reserve(found.size());
     for (const auto& scored : found) ids.push_back(scored.id);
     return ids;
   }

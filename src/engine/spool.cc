@@ -55,7 +55,7 @@ Result<SpoolFile> SpoolFile::create(const std::string& dir) {
 
 SpoolFile::SpoolFile(SpoolFile&& other) noexcept
     : descriptor_(std::exchange(other.descriptor_, -1)),
-      dir_(other.dir_),
+      dir_(std::move(other.dir_)),
       size_(other.size_),
       pending_(std::move(other.pending_)),
       data_(std::exchange(other.data_, nullptr)) {}

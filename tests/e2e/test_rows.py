@@ -200,6 +200,15 @@ def test_streams_acknowledgements_of_a_named_pipe(varve, index, tmp_path):
         assert writer.wait() == 0
 
 
+def test_put_says_what_failed_in_the_background(varve, index):
+    """A rebuild of clusters needs temporary files; the rows are safe without it."""
+    rows = "".join(json.dumps(row(i)) + "\n" for i in range(6000))
+    answer = varve.run("--fold-ops", "5000", "put", index, stdin=rows, TMPDIR="/none/x")
+    assert answer.code == 0
+    assert "background failed" in answer.err and "/none/x" in answer.err
+    assert len(varve.keys(index)) == 6000
+
+
 def test_a_bad_row_keeps_what_was_acknowledged(varve, index):
     rows = "".join(json.dumps(row(i)) + "\n" for i in range(600)) + "{}\n"
     answer = varve.run("put", index, "-", "-o", "jsonl", stdin=rows)

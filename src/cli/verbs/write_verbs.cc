@@ -161,6 +161,13 @@ Status put_vector_file(Index& index, const std::string& path, FileFormat format,
   return batch.flush();
 }
 
+// What ran unasked and failed: nobody waited for it.
+void note_background_error(const Settings& settings, Index& index) {
+  const auto info = index.info();
+  if (!info || info->background_error.empty()) return;
+  note(settings, fmt::format("work in the background failed: {}", info->background_error));
+}
+
 Result<int> put_rows(const Settings& settings, const PutArguments& arguments) {
   FileFormat format = FileFormat::jsonl;
   if (!arguments.format.empty()) {
@@ -176,6 +183,7 @@ Result<int> put_rows(const Settings& settings, const PutArguments& arguments) {
           ? put_json_lines(*open.index, arguments.file, acknowledgements)
           : put_vector_file(*open.index, arguments.file, format, acknowledgements);
   open.index->close();
+  note_background_error(settings, *open.index);
   return acknowledgements.end(status, "put");
 }
 
