@@ -177,8 +177,9 @@ TEST(Background, WhatFoldsReplaceGoesHoweverOftenTheyCome) {
     const auto deadline = base::Deadline::after(test_clock(), std::chrono::seconds(1));
     most = std::max(most, memory->list("", "", 100'000, deadline)->entries.size());
   }
-  // Each fold replaces about five objects, and 30 folds pass in the grace of ten minutes. The newest
-  // list takes in what comes until an older one goes: twice that at most, and the objects in use.
+  // Each fold replaces about five objects, and 30 folds pass in the grace of ten minutes. The
+  // newest list takes in what comes until an older one goes: twice that at most, and the objects in
+  // use.
   EXPECT_LT(most, 1'000U);
   EXPECT_THAT(index->fsck({})->findings, IsEmpty());
   index->close();
