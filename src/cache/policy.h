@@ -1,0 +1,46 @@
+// Which entry of a full tier goes next.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string_view>
+
+#include "base/result.h"
+
+namespace varve::cache {
+
+// Number of an entry's slot in the slab of its owner, dense from 0 and used again after removal.
+using SlotId = std::uint32_t;
+
+// Orders the entries of one shard. Links slots by number and holds no key; of entries that are gone
+// it remembers hashes at most. One thread at a time: the shard's lock. Entries that must stay
+// (pinned) are removed by the owner for as long and inserted again afterwards.
+class EvictionPolicy {
+ public:
+  virtual ~EvictionPolicy() = default;
+
+  virtual std::string_view name() const = 0;
+  // What the entries may weigh together, in the unit of `charge`. Called before the first insert
+  // and when the limit changes. Nothing is evicted here: the owner asks for victims.
+  virtual void set_capacity(std::uint64_t capacity) = 0;
+  // A new entry. `hash` is of its key, well mixed. REQUIRES: `slot` is not held, charge > 0.
+  virtual void insert(SlotId slot, std::uint64_t hash, std::uint64_t charge) = 0;
+  // A hit.
+  virtual void touch(SlotId slot) = 0;
+  // The owner removed or pinned the entry. REQUIRES: held.
+  virtual void remove(SlotId slot) = 0;
+  // Takes out the entry that is to go. It may be the one inserted last: then it was not worth
+  // keeping. REQUIRES: size() > 0.
+  virtual SlotId evict() = 0;
+  virtual std::size_t size() const = 0;
+  // Memory that it holds, in bytes.
+  virtual std::size_t resident_bytes() const = 0;
+};
+
+// Names in the order of documentation: s3-fifo, sieve, w-tinylfu, lru, lfu, fifo.
+std::span<const std::string_view> policy_names();
+// `invalid`: there is no such policy. `seed` decides only what a policy draws by chance.
+Result<std::unique_ptr<EvictionPolicy>> make_policy(std::string_view name, std::uint64_t seed);
+
+}  // namespace varve::cache

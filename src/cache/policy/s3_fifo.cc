@@ -1,0 +1,100 @@
+#include <algorithm>
+
+#include "cache/policy/ghost.h"
+#include "cache/policy/policies.h"
+#include "cache/policy/slot_list.h"
+
+namespace varve::cache {
+namespace {
+
+constexpr std::uint64_t kSmallShare = 10;  // one in so many
+constexpr std::uint8_t kHitsMax = 3;
+// Hits in the small queue that make an entry worth keeping.
+constexpr std::uint8_t kHitsToStay = 2;
+
+class S3Fifo final : public EvictionPolicy {
+ public:
+  std::string_view name() const override { return "s3-fifo"; }
+  void set_capacity(std::uint64_t capacity) override {
+    capacity_ = capacity;
+    small_max_ = std::max<std::uint64_t>(1, capacity / kSmallShare);
+  }
+
+  void insert(SlotId slot, std::uint64_t hash, std::uint64_t charge) override {
+    if (slot >= entries_.size()) entries_.resize(std::size_t{slot} + 1);
+    entries_[slot] = {hash, charge, 0, ghost_.take(hash)};
+    queue_of(slot).push_back(links_, slot, charge);
+  }
+  void touch(SlotId slot) override {
+    Entry& entry = entries_[slot];
+    if (entry.hits < kHitsMax) ++entry.hits;
+  }
+  void remove(SlotId slot) override {
+    queue_of(slot).remove(links_, slot, entries_[slot].charge);
+  }
+  SlotId evict() override {
+    // Ends: each turn moves an entry out of the small queue or takes a hit from one of the main.
+    while (true) {
+      const bool from_small = !small_.empty() && (small_.charge() >= small_max_ || main_.empty());
+      const SlotId slot = from_small ? judge_small() : judge_main();
+      if (slot != kNoSlot) return slot;
+    }
+  }
+  std::size_t size() const override { return small_.size() + main_.size(); }
+  std::size_t resident_bytes() const override {
+    return links_.capacity() * sizeof(SlotLink) + entries_.capacity() * sizeof(Entry) +
+           ghost_.resident_bytes();
+  }
+
+ private:
+  struct Entry {
+    std::uint64_t hash = 0;
+    std::uint64_t charge = 0;
+    std::uint8_t hits = 0;
+    bool in_main = false;
+  };
+
+  SlotList& queue_of(SlotId slot) { return entries_[slot].in_main ? main_ : small_; }
+
+  SlotId judge_small() {
+    const SlotId slot = small_.front();
+    Entry& entry = entries_[slot];
+    small_.remove(links_, slot, entry.charge);
+    if (entry.hits >= kHitsToStay) {
+      entry.hits = 0;
+      entry.in_main = true;
+      main_.push_back(links_, slot, entry.charge);
+      return kNoSlot;
+    }
+    // As many hashes as the main queue holds entries.
+    ghost_.set_capacity(std::max<std::size_t>(ghost_min_, size()));
+    ghost_.add(entry.hash);
+    return slot;
+  }
+  SlotId judge_main() {
+    const SlotId slot = main_.front();
+    Entry& entry = entries_[slot];
+    if (entry.hits > 0) {
+      --entry.hits;
+      main_.move_to_back(links_, slot);
+      return kNoSlot;
+    }
+    main_.remove(links_, slot, entry.charge);
+    return slot;
+  }
+
+  static constexpr std::size_t ghost_min_ = 16;
+  std::uint64_t capacity_ = 0;
+  std::uint64_t small_max_ = 1;
+  std::vector<SlotLink> links_;
+  std::vector<Entry> entries_;
+  SlotList small_;
+  SlotList main_;
+  Ghost ghost_;
+};
+
+}  // namespace
+
+std::unique_ptr<EvictionPolicy> make_s3_fifo() { return std::make_unique<S3Fifo>(); }
+
+}  // namespace varve::cache
