@@ -10,8 +10,8 @@
 namespace varve::cache {
 
 // Count-min sketch of four rows with conservative bounds of 15; all counters are halved after ten
-// uses an entry, so that what was popular fades (Einziger et al., TinyLFU, ACM TOS 2017). Eight bytes
-// an entry. One thread.
+// uses an entry, so that what was popular fades (Einziger et al., TinyLFU, ACM TOS 2017). Eight
+// bytes an entry. One thread.
 class FrequencySketch {
  public:
   // Grows to `entries`; what is known stays.

@@ -23,7 +23,8 @@ Result<std::unique_ptr<EvictionPolicy>> make_policy(std::string_view name, std::
   if (name == "lfu") return make_lfu(seed);
   if (name == "fifo") return make_fifo();
   std::string known;
-  for (const std::string_view each : kNames) known += (known.empty() ? "" : ", ") + std::string(each);
+  for (const std::string_view each : kNames)
+    known += (known.empty() ? "" : ", ") + std::string(each);
   return fail(ErrorKind::invalid, "policy '" + std::string(name) + "' does not exist", known);
 }
 

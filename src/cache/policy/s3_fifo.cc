@@ -29,9 +29,7 @@ class S3Fifo final : public EvictionPolicy {
     Entry& entry = entries_[slot];
     if (entry.hits < kHitsMax) ++entry.hits;
   }
-  void remove(SlotId slot) override {
-    queue_of(slot).remove(links_, slot, entries_[slot].charge);
-  }
+  void remove(SlotId slot) override { queue_of(slot).remove(links_, slot, entries_[slot].charge); }
   SlotId evict() override {
     // Ends: each turn moves an entry out of the small queue or takes a hit from one of the main.
     while (true) {

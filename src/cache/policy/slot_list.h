@@ -1,5 +1,5 @@
-// Doubly linked lists of slots by number. Several lists share one array of links, since a slot is in
-// one list at a time.
+// Doubly linked lists of slots by number. Several lists share one array of links, since a slot is
+// in one list at a time.
 #pragma once
 
 #include <cstdint>

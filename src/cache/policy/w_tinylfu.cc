@@ -8,8 +8,8 @@
 namespace varve::cache {
 namespace {
 
-constexpr double kWindowShare = 0.01;     // to begin with
-constexpr double kProtectedShare = 0.8;   // of the main part
+constexpr double kWindowShare = 0.01;    // to begin with
+constexpr double kProtectedShare = 0.8;  // of the main part
 // Hill climbing: after so many uses an entry the window moves one step; the step turns when the hit
 // ratio fell, fades, and starts anew when the hit ratio jumps.
 constexpr std::uint64_t kUsesPerStep = 10;
@@ -19,8 +19,8 @@ constexpr double kJump = 0.05;
 
 enum class Part : std::uint8_t { window, probation, protect };
 
-// Newcomers live in a window ordered by recency. What falls out of it stays only if it was asked for
-// more often than the coldest of the main part, which is a segmented LRU.
+// Newcomers live in a window ordered by recency. What falls out of it stays only if it was asked
+// for more often than the coldest of the main part, which is a segmented LRU.
 class WTinyLfu final : public EvictionPolicy {
  public:
   std::string_view name() const override { return "w-tinylfu"; }

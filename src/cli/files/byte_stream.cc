@@ -147,7 +147,11 @@ std::unique_ptr<ByteStream> stream_of_descriptor(int descriptor, const std::stri
 
 Compression compression_of(std::string_view first_bytes) {
   for (const auto& [magic, kind] : {std::pair(std::string_view("\x1f\x8b"), Compression::gzip),
-                                    {"\x28\xb5\x2f\xfd", Compression::zstd}}) {
+                                    {"\x28\xb5\x2f\xfd", Compression::zstd},
+                                    {std::string_view("\xfd"
+                                                      "7zXZ\0",
+                                                      6),
+                                     Compression::xz}}) {
     if (first_bytes.starts_with(magic)) return kind;
     if (magic.starts_with(first_bytes)) return Compression::unknown;
   }
@@ -160,7 +164,7 @@ std::unique_ptr<ByteStream> stream_of(std::string bytes) {
 
 Result<std::unique_ptr<ByteStream>> decompressed(std::unique_ptr<ByteStream> raw,
                                                  const std::string& name) {
-  std::array<std::byte, 4> head{};
+  std::array<std::byte, 6> head{};  // as long as the longest magic number
   std::size_t count = 0;
   while (count < head.size()) {
     VARVE_TRY(const std::size_t more, raw->read(std::span(head).subspan(count)));
@@ -172,6 +176,7 @@ Result<std::unique_ptr<ByteStream>> decompressed(std::unique_ptr<ByteStream> raw
   auto whole = std::make_unique<PrefixedStream>(std::move(prefix), std::move(raw));
   if (compression == Compression::gzip) return gunzip(std::move(whole), name);
   if (compression == Compression::zstd) return unzstd(std::move(whole), name);
+  if (compression == Compression::xz) return unxz(std::move(whole), name);
   return whole;
 }
 

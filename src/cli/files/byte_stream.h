@@ -27,7 +27,8 @@ struct OpenedFile {
   std::uint64_t size_hint = 0;
 };
 
-// Opens a file, or standard input for "-". gzip and zstd are recognised by their first bytes.
+// Opens a file, or standard input for "-". gzip, zstd and xz are recognised by
+// their first bytes.
 // `not_found`: no such file. `invalid`: a folder, or not readable by this user.
 Result<OpenedFile> open_bytes(const std::string& path);
 
@@ -41,7 +42,7 @@ Result<std::unique_ptr<ByteStream>> decompressed(std::unique_ptr<ByteStream> raw
                                                  const std::string& name);
 
 // What the first bytes of a stream say, which may be too few to tell.
-enum class Compression { none, gzip, zstd, unknown };
+enum class Compression { none, gzip, zstd, xz, unknown };
 Compression compression_of(std::string_view first_bytes);
 
 // Buffered reads of exact sizes and of lines.

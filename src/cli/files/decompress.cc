@@ -1,6 +1,7 @@
 #include "cli/files/decompress.h"
 
 #include <fmt/format.h>
+#include <lzma.h>
 #include <zlib.h>
 #include <zstd.h>
 
@@ -17,6 +18,9 @@ constexpr std::size_t kInputBytes = 128UL * 1024;
 constexpr int kZstdWindowLogMax = 27;
 // zlib: 15 bits of window, plus 16 to expect the gzip wrapper.
 constexpr int kGzipWindowBits = 15 + 16;
+
+// What `xz -9` needs to unpack is 65 MiB.
+constexpr std::uint64_t kXzMemoryMax = std::uint64_t{128} << 20;
 
 class GzipStream final : public ByteStream {
  public:
@@ -113,6 +117,52 @@ class ZstdStream final : public ByteStream {
   bool flushable_ = false;
 };
 
+class XzStream final : public ByteStream {
+ public:
+  XzStream(std::unique_ptr<ByteStream> packed, std::string name)
+      : packed_(std::move(packed)), name_(std::move(name)), input_(kInputBytes) {
+    VARVE_ASSERT(lzma_stream_decoder(&state_, kXzMemoryMax, LZMA_CONCATENATED) == LZMA_OK);
+  }
+  ~XzStream() override { lzma_end(&state_); }
+  XzStream(const XzStream&) = delete;
+  XzStream& operator=(const XzStream&) = delete;
+
+  Result<std::size_t> read(std::span<std::byte> out) override {
+    state_.next_out = reinterpret_cast<std::uint8_t*>(out.data());
+    state_.avail_out = out.size();
+    // Ends: each turn consumes input, produces output or returns.
+    while (!finished_ && state_.avail_out == out.size()) {
+      if (state_.avail_in == 0 && !input_ended_) {
+        VARVE_TRY(const std::size_t count, packed_->read(input_));
+        state_.next_in = reinterpret_cast<const std::uint8_t*>(input_.data());
+        state_.avail_in = count;
+        input_ended_ = count == 0;
+      }
+      const lzma_ret code = lzma_code(&state_, input_ended_ ? LZMA_FINISH : LZMA_RUN);
+      if (code == LZMA_STREAM_END) {
+        finished_ = true;
+      } else if (code == LZMA_BUF_ERROR) {
+        return damaged("is cut short");
+      } else if (code != LZMA_OK) {
+        return damaged("is damaged");
+      }
+    }
+    return out.size() - state_.avail_out;
+  }
+
+ private:
+  tl::unexpected<Error> damaged(const char* how) const {
+    return fail(ErrorKind::invalid, fmt::format("file '{}': its xz stream {}", name_, how));
+  }
+
+  std::unique_ptr<ByteStream> packed_;
+  std::string name_;
+  std::vector<std::byte> input_;
+  lzma_stream state_ = LZMA_STREAM_INIT;
+  bool input_ended_ = false;
+  bool finished_ = false;
+};
+
 }  // namespace
 
 std::unique_ptr<ByteStream> gunzip(std::unique_ptr<ByteStream> packed, std::string name) {
@@ -120,6 +170,9 @@ std::unique_ptr<ByteStream> gunzip(std::unique_ptr<ByteStream> packed, std::stri
 }
 std::unique_ptr<ByteStream> unzstd(std::unique_ptr<ByteStream> packed, std::string name) {
   return std::make_unique<ZstdStream>(std::move(packed), std::move(name));
+}
+std::unique_ptr<ByteStream> unxz(std::unique_ptr<ByteStream> packed, std::string name) {
+  return std::make_unique<XzStream>(std::move(packed), std::move(name));
 }
 
 }  // namespace varve::cli

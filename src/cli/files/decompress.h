@@ -1,4 +1,4 @@
-// gzip and zstd streams: several members or frames in a row are one file.
+// gzip, zstd and xz streams: several members, frames or streams in a row are one file.
 #pragma once
 
 #include <memory>
@@ -11,5 +11,6 @@ namespace varve::cli {
 // `invalid` from read: damaged, cut short, or other bytes after the end.
 std::unique_ptr<ByteStream> gunzip(std::unique_ptr<ByteStream> packed, std::string name);
 std::unique_ptr<ByteStream> unzstd(std::unique_ptr<ByteStream> packed, std::string name);
+std::unique_ptr<ByteStream> unxz(std::unique_ptr<ByteStream> packed, std::string name);
 
 }  // namespace varve::cli

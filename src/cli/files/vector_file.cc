@@ -63,7 +63,7 @@ Result<FileFormat> parse_format(const std::string& name) {
 
 Result<FileFormat> format_of(const std::string& path) {
   std::string_view name = path;
-  for (const std::string_view packed : {".gz", ".zst"}) {
+  for (const std::string_view packed : {".gz", ".zst", ".xz"}) {
     if (name.ends_with(packed)) {
       name.remove_suffix(packed.size());
       break;
