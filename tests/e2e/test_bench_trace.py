@@ -103,6 +103,8 @@ def test_recorded_traces_have_the_known_counts(varve):
     for name, requests, keys in [
         ("arc-OLTP.lis.zst", 914_145, 186_880),
         ("cache2k-web12.trace.xz", 95_607, 13_756),
+        ("cache2k-orm-busy.trace.xz", 5_000_000, 76_349),
+        ("scarab-scarab-recs.trace.xz", 1_245_184, 258_368),
         ("corda-trace_vaultservice.gz", 135_702, 90_468),
         ("lirs-sprite.trace.gz", 133_996, 7_075),
         ("adapt_size-request.trace.xz", 66_987, 36_815),

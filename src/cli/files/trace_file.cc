@@ -18,6 +18,7 @@ namespace {
 using cache::Access;
 
 constexpr std::size_t kBytesMax = std::size_t{4} << 30;
+constexpr std::size_t kGuessBytes = std::size_t{4} << 20;
 constexpr std::size_t kAccessesMax = std::size_t{1} << 31;
 
 constexpr std::array<std::pair<std::string_view, TraceFormat>, 7> kFormats{
@@ -171,20 +172,18 @@ Status read_oracle(const std::string& path, std::string_view bytes, std::vector<
   return {};
 }
 
-// Share of words that were seen before.
-template <typename T>
-double repeats(std::string_view bytes) {
-  std::unordered_set<T> seen;
-  const std::size_t count = std::min<std::size_t>(bytes.size(), std::size_t{1} << 22) / sizeof(T);
-  for (std::size_t i = 0; i < count; ++i) seen.insert(big_endian<T>(bytes.data() + i * sizeof(T)));
-  return count == 0 ? 0 : 1 - static_cast<double>(seen.size()) / static_cast<double>(count);
-}
-
-// Two keys of four bytes rarely repeat together; the halves of a key of eight always do.
+// Two keys of four bytes form more pairs than there are keys; the halves of a key of eight tell it.
 TraceFormat guess_binary(std::string_view bytes) {
   if (bytes.size() % 8 != 0) return TraceFormat::int32;
-  return repeats<std::uint64_t>(bytes) >= 0.8 * repeats<std::uint32_t>(bytes) ? TraceFormat::int64
-                                                                              : TraceFormat::int32;
+  std::unordered_set<std::uint64_t> pairs;
+  std::unordered_set<std::uint32_t> firsts, seconds;
+  for (std::size_t i = 0; i < std::min(bytes.size(), kGuessBytes); i += 8) {
+    pairs.insert(big_endian<std::uint64_t>(bytes.data() + i));
+    firsts.insert(big_endian<std::uint32_t>(bytes.data() + i));
+    seconds.insert(big_endian<std::uint32_t>(bytes.data() + i + 4));
+  }
+  const std::size_t halves = std::max(firsts.size(), seconds.size());
+  return 10 * halves >= 9 * pairs.size() ? TraceFormat::int64 : TraceFormat::int32;
 }
 
 TraceFormat guess(const std::string& path, std::string_view bytes) {
