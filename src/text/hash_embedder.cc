@@ -94,7 +94,7 @@ class HashEmbedder final : public Embedder {
     for (const std::string& word : words) {
       const std::string current = stem(word);
       singles.add(current);
-      if (!last.empty()) pairs.add(last + ' ' + current);
+      if (!last.empty()) pairs.add(last.append(" ").append(current));
       add_pieces(word, pieces);
       last = current;
     }
