@@ -51,7 +51,9 @@ FAULTS = (
           ("sim", "engine_test Seeds/ModelTest.*")),
     # Collection removes seals.
     Fault("collect-seals", "src/engine/collect.cc",
-          (("if (!seal) victims.push_back(entry);",
+          (("if (is_last && position->epoch < head.fold.epoch) continue;",
+            "static_cast<void>(is_last);"),
+           ("if (!seal) victims.push_back(entry);",
             "static_cast<void>(seal), victims.push_back(entry);"),),
           ("sim",)),
     # A failed job removes its objects although it may have committed.

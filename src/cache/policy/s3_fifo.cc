@@ -8,6 +8,7 @@ namespace varve::cache {
 namespace {
 
 constexpr std::uint64_t kSmallShare = 10;  // one in so many
+constexpr std::size_t kGhostMin = 16;      // hashes
 constexpr std::uint8_t kHitsMax = 3;
 // Hits in the small queue that make an entry worth keeping.
 constexpr std::uint8_t kHitsToStay = 2;
@@ -16,7 +17,6 @@ class S3Fifo final : public EvictionPolicy {
  public:
   std::string_view name() const override { return "s3-fifo"; }
   void set_capacity(std::uint64_t capacity) override {
-    capacity_ = capacity;
     small_max_ = std::max<std::uint64_t>(1, capacity / kSmallShare);
   }
 
@@ -65,7 +65,7 @@ class S3Fifo final : public EvictionPolicy {
       return kNoSlot;
     }
     // As many hashes as the main queue holds entries.
-    ghost_.set_capacity(std::max<std::size_t>(ghost_min_, size()));
+    ghost_.set_capacity(std::max(kGhostMin, size()));
     ghost_.add(entry.hash);
     return slot;
   }
@@ -81,8 +81,6 @@ class S3Fifo final : public EvictionPolicy {
     return slot;
   }
 
-  static constexpr std::size_t ghost_min_ = 16;
-  std::uint64_t capacity_ = 0;
   std::uint64_t small_max_ = 1;
   std::vector<SlotLink> links_;
   std::vector<Entry> entries_;
