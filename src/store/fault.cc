@@ -231,8 +231,7 @@ Status FaultStore::remove(std::span<const std::string> keys, base::Deadline dead
   const Fate fate = begin(Request::remove, key);
   if (fate.fault == Fault::fail_before) return injected("remove not sent", key);
   const bool partial = fate.fault == Fault::partial_remove && !keys.empty();
-  auto status =
-      inner_->remove(partial ? keys.first(fate.random % keys.size()) : keys, deadline);
+  auto status = inner_->remove(partial ? keys.first(fate.random % keys.size()) : keys, deadline);
   if (!partial && fate.fault != Fault::lose_answer) return status;
   count(partial ? &FaultCounts::partial_removes : &FaultCounts::lost_answers);
   return injected(partial ? "remove broke off" : "no answer to remove", key);
