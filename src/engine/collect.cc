@@ -168,11 +168,8 @@ Result<Collected> collect(Core& core, std::chrono::milliseconds grace) {
 
 void discard_job(Core& core, std::uint64_t job) {
   const auto listed = abort_job(core.env, core.names, core.index, job);
-  const auto stored = read_head(core.env, core.names, core.index);
-  const bool dropped = stored && stored->head.state != format::IndexState::open;
-  // A job that was not listed any more may have committed: what it wrote may be in use, unless the
-  // index was dropped meanwhile.
-  if (!dropped && (!listed || !*listed)) return;
+  // A job that was not listed any more may have committed: what it wrote may be in use.
+  if (!listed || !*listed) return;
   const auto entries = list_all(core.env, core.names.blob_prefix());
   if (!entries) return;
   std::vector<std::string> keys;
