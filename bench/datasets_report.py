@@ -17,40 +17,11 @@ EXACT_QUERIES = 20
 HELD_OUT = 500
 
 
-class Set:
-    """A data set of the folder VARVE_DATA: `queries` None holds rows out."""
-
-    def __init__(self, name, metric, base, queries=None):
-        self.name = name
-        self.metric = metric
-        self.base = base
-        self.queries = queries
-
-
-SETS = [
-    Set("sift-bigann10k", "euclidean", "base.bvecs.gz", "query.bvecs.gz"),
-    Set("glove-twitter-25d", "cosine", "glove.twitter.25d.12k.txt.gz"),
-    Set("bible-bge-large-1024", "cosine", "bible.bge-large-en-v1.5.1024.fvecs.gz"),
-    Set(
-        "treasury-openai3large-1536",
-        "cosine",
-        "poma_chunks__treasury_bulletin_1939_12.fvecs.gz",
-        "questions.fvecs.gz",
-    ),
-]
-
-
-def load(path):
-    if ".txt" in path.name:
-        return datasets.words(path)[1]
-    return datasets.bvecs(path) if ".bvecs" in path.name else datasets.fvecs(path)
-
-
 def split(data_set, folder):
     """Base and queries; every n-th row is a query where the set has none of its own."""
-    rows = load(folder / data_set.base)
+    rows = datasets.load(folder / data_set.base)[1]
     if data_set.queries:
-        return rows, load(folder / data_set.queries)
+        return rows, datasets.load(folder / data_set.queries)[1]
     step = max(2, len(rows) // HELD_OUT)
     asked = np.zeros(len(rows), bool)
     asked[::step] = True
@@ -70,7 +41,7 @@ def same_order(varve, index, base, queries, metric):
 
 
 def measure_set(data_set, scratch):
-    base, queries = split(data_set, measure.data_folder() / data_set.name)
+    base, queries = split(data_set, measure.data_folder())
     base_file = pathlib.Path(scratch) / "base.fvecs.gz"
     query_file = pathlib.Path(scratch) / "queries.fvecs"
     base_file.write_bytes(gzip.compress(datasets.to_fvecs(base), 1))
@@ -88,7 +59,7 @@ def measure_set(data_set, scratch):
         same = same_order(varve, index, base, asked, data_set.metric)
     default, high = found["0.95"], found["0.99"]
     return {
-        "set": data_set.name,
+        "set": data_set.folder_name,
         "rows": len(base),
         "dim": base.shape[1],
         "metric": data_set.metric,
@@ -131,7 +102,7 @@ def main():
     parser.add_argument("--write", action="store_true", help="write docs/benchmarks/datasets.md")
     args = parser.parse_args()
     report = measure.Report("datasets")
-    for data_set in SETS:
+    for data_set in datasets.REAL_SETS:
         with tempfile.TemporaryDirectory(prefix="varve-bench-", dir=args.scratch) as scratch:
             row = measure_set(data_set, scratch)
         measure.progress(str(row))

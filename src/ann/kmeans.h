@@ -14,8 +14,8 @@ namespace varve::ann {
 // Clusters for `rows` rows: 0.2 * rows^0.75 up to a million, from there like the square root, since
 // training and assignment cost rows times clusters. More than the square root because a growing
 // part of the neighbours lies behind borders: at equal recall 6,324 clusters of a million rows scan
-// half of what 2,000 do (docs/benchmarks/scale.md). 1 below kFlatRowsMax, where a scan is faster
-// than any detour.
+// six tenths of what 2,000 do (docs/decisions/0010-number-of-clusters.md). 1 below kFlatRowsMax,
+// where a scan is faster than any detour.
 inline constexpr std::uint64_t kFlatRowsMax = 4096;
 std::uint32_t cluster_count(std::uint64_t rows);
 // Rows that a cluster of an index with `rows` rows should have: split above twice, merge below a

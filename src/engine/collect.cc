@@ -28,15 +28,6 @@ Result<std::vector<store::ListPage::Entry>> list_all(const Env& env, const std::
   }
 }
 
-Result<std::vector<std::string>> read_list(const Core& core, const std::string& name) {
-  VARVE_TRY(const auto object, core.env.store->get(name, core.env.deadline()));
-  if (!object) return std::vector<std::string>{};
-  auto names = format::decode_retired(object->bytes, core.index, name);
-  // What a damaged list names is not in use: the sweep finds it.
-  if (!names && names.error().kind == ErrorKind::corrupt) return std::vector<std::string>{};
-  return names;
-}
-
 Status remove(const Core& core, const std::vector<store::ListPage::Entry>& victims,
               Collected& collected) {
   std::vector<std::string> keys;
@@ -64,7 +55,7 @@ Result<KeySet> referenced(const Core& core, const format::Head& head) {
   if (manifest.stale) names.insert(manifest.stale->name);
   for (const auto& retired : head.retired) {
     names.insert(retired.list_name);
-    VARVE_TRY(const auto list, read_list(core, retired.list_name));
+    VARVE_TRY(const auto list, read_retired(core.env, core.index, retired.list_name));
     names.insert(list.begin(), list.end());
   }
   return names;
@@ -134,7 +125,7 @@ Status collect_retired(Core& core, std::chrono::milliseconds grace) {
   std::vector<std::string> lists, victims;
   for (const auto& retired : confirmed.head.retired) {
     if (!is_due(retired)) continue;
-    VARVE_TRY(const auto names, read_list(core, retired.list_name));
+    VARVE_TRY(const auto names, read_retired(core.env, core.index, retired.list_name));
     victims.insert(victims.end(), names.begin(), names.end());
     lists.push_back(retired.list_name);
   }

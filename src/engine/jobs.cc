@@ -38,16 +38,6 @@ Status check_base(const format::Head& head, const JobContext& job, const JobComm
   return {};
 }
 
-Result<std::vector<std::string>> read_retired(const Env& env, const format::Uuid& index,
-                                              const std::string& list_name) {
-  VARVE_TRY(const auto object, env.store->get(list_name, env.deadline()));
-  if (!object) return std::vector<std::string>{};
-  auto names = format::decode_retired(object->bytes, index, list_name);
-  // Garbage that nobody knows of any more is found by the next sweep; it must not stop commits.
-  if (!names && names.error().kind == ErrorKind::corrupt) return std::vector<std::string>{};
-  return names;
-}
-
 // HEAD holds few lists: when it is full the newest one is carried over into the new list, so that
 // the others grow old and go however often there are commits.
 Result<std::vector<std::string>> names_to_retire(const JobContext& job, const format::Head& base,
@@ -89,6 +79,16 @@ Result<format::Head> prepare(const JobContext& job, const JobCommit& commit,
 }
 
 }  // namespace
+
+Result<std::vector<std::string>> read_retired(const Env& env, const format::Uuid& index,
+                                              const std::string& list_name) {
+  VARVE_TRY(const auto object, env.store->get(list_name, env.deadline()));
+  if (!object) return std::vector<std::string>{};
+  auto names = format::decode_retired(object->bytes, index, list_name);
+  // Damaged garbage must not stop commits.
+  if (!names && names.error().kind == ErrorKind::corrupt) return std::vector<std::string>{};
+  return names;
+}
 
 bool is_listed(const format::Head& head, std::uint64_t id) {
   return std::any_of(head.jobs.begin(), head.jobs.end(),

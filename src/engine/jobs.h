@@ -21,6 +21,11 @@ bool is_listed(const format::Head& head, std::uint64_t job);
 // The import that is listed in `head`, or nullopt.
 std::optional<format::Job> listed_import(const format::Head& head);
 
+// The names on a list of what is to be removed. A list that is gone or damaged names nothing: what
+// it named is in use by nobody, and the sweep of compact finds it.
+Result<std::vector<std::string>> read_retired(const Env& env, const format::Uuid& index,
+                                              const std::string& list_name);
+
 // What every part of a job needs to name its objects.
 struct JobContext {
   const Env& env;

@@ -7,6 +7,30 @@ import pathlib
 import numpy as np
 
 
+class DataSet:
+    """A real set: files in a folder of VARVE_DATA; without `queries` some are made from rows."""
+
+    def __init__(self, folder_name, metric, base, queries=None):
+        self.folder_name = folder_name
+        self.name = folder_name.split("-")[0]
+        self.metric = metric
+        self.base = f"{folder_name}/{base}"
+        self.queries = queries and f"{folder_name}/{queries}"
+
+
+REAL_SETS = [
+    DataSet("sift-bigann10k", "euclidean", "base.bvecs.gz", "query.bvecs.gz"),
+    DataSet("glove-twitter-25d", "cosine", "glove.twitter.25d.12k.txt.gz"),
+    DataSet("bible-bge-large-1024", "cosine", "bible.bge-large-en-v1.5.1024.fvecs.gz"),
+    DataSet(
+        "treasury-openai3large-1536",
+        "cosine",
+        "poma_chunks__treasury_bulletin_1939_12.fvecs.gz",
+        "questions.fvecs.gz",
+    ),
+]
+
+
 def folder():
     name = os.environ.get("VARVE_DATA", "")
     return pathlib.Path(name) if name else None
@@ -35,6 +59,14 @@ def words(path):
         keys.append(key)
         rows.append(np.array(numbers, "<f4"))
     return keys, np.array(rows)
+
+
+def load(path):
+    """Keys and rows of a file of REAL_SETS."""
+    if ".txt" in path.name:
+        return words(path)
+    rows = bvecs(path) if ".bvecs" in path.name else fvecs(path)
+    return [str(i) for i in range(len(rows))], rows
 
 
 def to_fvecs(rows):

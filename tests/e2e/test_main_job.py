@@ -11,36 +11,6 @@ K = 10
 EXACT_QUERIES = 5
 
 
-class Set:
-    """One data set: how it gets in, and what it holds."""
-
-    def __init__(self, name, metric, base, queries=None):
-        self.name = name
-        self.metric = metric
-        self.base_file = base
-        self.query_file = queries
-
-
-SETS = [
-    Set("sift", "euclidean", "sift-bigann10k/base.bvecs.gz", "sift-bigann10k/query.bvecs.gz"),
-    Set("glove", "cosine", "glove-twitter-25d/glove.twitter.25d.12k.txt.gz"),
-    Set("bible", "cosine", "bible-bge-large-1024/bible.bge-large-en-v1.5.1024.fvecs.gz"),
-    Set(
-        "treasury",
-        "cosine",
-        "treasury-openai3large-1536/poma_chunks__treasury_bulletin_1939_12.fvecs.gz",
-        "treasury-openai3large-1536/questions.fvecs.gz",
-    ),
-]
-
-
-def load(path):
-    if ".txt" in path.name:
-        return datasets.words(path)
-    rows = datasets.bvecs(path) if ".bvecs" in path.name else datasets.fvecs(path)
-    return [str(i) for i in range(len(rows))], rows
-
-
 def perturbed(rows, count):
     """Questions near the data but not in it."""
     random = np.random.default_rng(7)
@@ -55,11 +25,11 @@ def hits_of(varve, index, query, *flags):
     return answer["hits"], answer["performance"]
 
 
-@pytest.mark.parametrize("data_set", SETS, ids=lambda s: s.name)
+@pytest.mark.parametrize("data_set", datasets.REAL_SETS, ids=lambda s: s.name)
 def test_imports_finds_and_agrees_with_brute_force(varve, data, tmp_path, data_set):
-    keys, base = load(data / data_set.base_file)
-    if data_set.query_file:
-        queries = load(data / data_set.query_file)[1]
+    keys, base = datasets.load(data / data_set.base)
+    if data_set.queries:
+        queries = datasets.load(data / data_set.queries)[1]
     else:
         queries = perturbed(base, 200)
     query_file = tmp_path / "queries.fvecs"
@@ -67,7 +37,7 @@ def test_imports_finds_and_agrees_with_brute_force(varve, data, tmp_path, data_s
 
     index = f"demo/{data_set.name}"
     varve.create(index, base.shape[1], data_set.metric)
-    report = varve.json("import", index, data / data_set.base_file)
+    report = varve.json("import", index, data / data_set.base)
     assert report["vectors"] == len(keys)
 
     measured = varve.json("recall", index, "--queries", query_file)

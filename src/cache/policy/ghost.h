@@ -8,11 +8,11 @@
 
 namespace varve::cache {
 
-// Holds about the last `capacity` hashes added: buckets of four with the time of
-// adding (counted in adds); in a full bucket the oldest gives way. 32 bytes a hash at the capacity.
+// Holds about the last `capacity` hashes added: buckets of four with the time of adding (counted in
+// adds); in a full bucket the oldest gives way. 32 to 64 bytes for each hash of the capacity.
 class Ghost {
  public:
-  // Forgets what it holds if the size changes by more than the power of two it is rounded to.
+  // Keeps what fits; cheap while the power of two stays that the capacity is rounded up to.
   void set_capacity(std::size_t capacity) {
     capacity_ = capacity;
     const std::size_t buckets = std::bit_ceil(std::max<std::size_t>(1, capacity / 2));
