@@ -1,0 +1,110 @@
+// A value that a cache keeps, borrowed without a copy.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <utility>
+
+namespace varve::cache {
+
+// What keeps the bytes of a handle alive: a count and two flags in one word, so that a hit costs
+// one atomic addition and no lock. The low half counts pins. Live: pinning is allowed. Dying:
+// removed from its tier, to be given back by whoever lets go last. Neither: free, or being filled;
+// pins that come then are mistakes of readers without a lock and go away again.
+struct Pinned {
+  static constexpr std::uint64_t kLive = std::uint64_t{1} << 63;
+  static constexpr std::uint64_t kDying = std::uint64_t{1} << 62;
+  // Belongs to handles only: given back by deleting it, not by a tier.
+  static constexpr std::uint64_t kAlone = std::uint64_t{1} << 61;
+
+  std::atomic<std::uint64_t> state{0};
+
+  // REQUIRES: the caller holds a pin already.
+  void pin_again() { state.fetch_add(1, std::memory_order_relaxed); }
+  void unpin() {
+    const std::uint64_t before = state.fetch_sub(1, std::memory_order_release);
+    if ((before & kDying) != 0 && static_cast<std::uint32_t>(before) == 1) give_back();
+  }
+
+ private:
+  void give_back();
+};
+
+// Immutable bytes with shared ownership. They stay as they are while the handle lives, also when
+// the entry is evicted, replaced or removed, and when the tier it came from is gone. Copying
+// shares. Not for two threads at once; copies of it are.
+class Handle {
+ public:
+  Handle() = default;  // empty: a miss
+  // Copies.
+  static Handle copy_of(std::span<const std::byte> bytes);
+  // Borrows from `owner`, which keeps `bytes` alive.
+  static Handle borrow(std::shared_ptr<const void> owner, std::span<const std::byte> bytes);
+  // A block of `bytes` on a 64-byte boundary for the caller to fill before it shares the handle.
+  static Handle make(std::size_t bytes, std::span<std::byte>& to_fill);
+
+  // For tiers: `pin` is handed over. `method` and `raw_bytes` as below.
+  Handle(Pinned* pin, std::span<const std::byte> bytes, std::uint8_t method,
+         std::uint64_t raw_bytes)
+      : pin_(pin),
+        data_(bytes.data()),
+        size_(bytes.size()),
+        raw_size_(raw_bytes),
+        method_(method) {}
+
+  Handle(const Handle& other)
+      : pin_(other.pin_),
+        data_(other.data_),
+        size_(other.size_),
+        raw_size_(other.raw_size_),
+        expires_ms_(other.expires_ms_),
+        method_(other.method_) {
+    if (pin_ != nullptr) pin_->pin_again();
+  }
+  Handle(Handle&& other) noexcept
+      : pin_(std::exchange(other.pin_, nullptr)),
+        data_(other.data_),
+        size_(other.size_),
+        raw_size_(other.raw_size_),
+        expires_ms_(other.expires_ms_),
+        method_(other.method_) {}
+  Handle& operator=(Handle other) noexcept {
+    std::swap(pin_, other.pin_);
+    data_ = other.data_;
+    size_ = other.size_;
+    raw_size_ = other.raw_size_;
+    expires_ms_ = other.expires_ms_;
+    method_ = other.method_;
+    return *this;
+  }
+  ~Handle() {
+    if (pin_ != nullptr) pin_->unpin();
+  }
+
+  explicit operator bool() const { return pin_ != nullptr; }
+  // As stored: the value itself, or what codec::Method `method()` made of its raw_bytes() bytes.
+  // What LayeredCache returns is always the value itself.
+  std::span<const std::byte> bytes() const { return {data_, size_}; }
+  std::uint8_t method() const { return method_; }  // 0: the value itself
+  std::uint64_t raw_bytes() const { return raw_size_; }
+  // When the value stops counting, in milliseconds since 1970; 0: never.
+  std::int64_t expires_ms() const { return expires_ms_; }
+  void set_expires_ms(std::int64_t at) { expires_ms_ = at; }
+  void set_encoding(std::uint8_t method, std::uint64_t raw_bytes) {
+    method_ = method;
+    raw_size_ = raw_bytes;
+  }
+
+ private:
+  Pinned* pin_ = nullptr;
+  const std::byte* data_ = nullptr;
+  std::size_t size_ = 0;
+  std::uint64_t raw_size_ = 0;
+  std::int64_t expires_ms_ = 0;
+  std::uint8_t method_ = 0;
+};
+
+}  // namespace varve::cache

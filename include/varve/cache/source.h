@@ -1,0 +1,47 @@
+// The last layer of a cache: what always has the data, or can make it.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string_view>
+
+#include "varve/cache/handle.h"
+#include "varve/cache/tier.h"
+#include "varve/result.h"
+
+namespace varve::cache {
+
+// Loads under way. Used by one thread. Destruction cancels what is left.
+class Loads {
+ public:
+  struct Loaded {
+    std::size_t index = 0;  // of the key in the call that started the loads
+    // Empty handle: there is no such value. `unavailable`, `cancelled`: ask again later. `corrupt`:
+    // names what is damaged.
+    Result<Handle> value;
+  };
+  virtual ~Loads() = default;
+  // The next result in the order of arrival, waiting for it; nullopt when all have been returned.
+  virtual std::optional<Loaded> next() = 0;
+};
+
+// Thread-safe. Unlike a Tier it is asked for the truth: its failures are errors.
+class Source {
+ public:
+  virtual ~Source() = default;
+  virtual std::string_view name() const = 0;  // "store"
+
+  // Starts all loads and returns without waiting for any. The keys may go away after the call.
+  virtual std::unique_ptr<Loads> load(std::span<const Key> keys,
+                                      std::chrono::milliseconds timeout) = 0;
+  // Durable when it returns. The default is a source that cannot be written: `invalid`.
+  virtual Status put_batch(std::span<const Key> keys, std::span<const Handle> values,
+                           const PutOptions& options);
+  // Keys that do not exist are no error. Durable when it returns.
+  virtual Status remove_batch(std::span<const Key> keys);
+};
+
+}  // namespace varve::cache

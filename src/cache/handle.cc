@@ -1,0 +1,67 @@
+#include "varve/cache/handle.h"
+
+#include <cstring>
+#include <new>
+
+#include "base/assert.h"
+#include "base/bytes.h"
+#include "cache/pinned.h"
+
+namespace varve::cache {
+namespace {
+
+// Ends with the last handle to it. A block of `make` follows it in the same allocation.
+struct Alone : Pinned {
+  std::shared_ptr<const void> owner;
+  bool in_block = false;
+};
+// Keeps the payload of a block on a cache line.
+constexpr std::size_t kAloneBytes =
+    (sizeof(Alone) + base::kBufferAlign - 1) / base::kBufferAlign * base::kBufferAlign;
+constexpr std::align_val_t kAlign{base::kBufferAlign};
+
+void start(Alone& alone) {
+  alone.state.store(Pinned::kAlone | Pinned::kDying | 1, std::memory_order_relaxed);
+}
+
+}  // namespace
+
+void Pinned::give_back() {
+  std::atomic_thread_fence(std::memory_order_acquire);
+  if ((state.load(std::memory_order_relaxed) & kAlone) == 0) {
+    give_back_entry(*this);
+    return;
+  }
+  auto* alone = static_cast<Alone*>(this);
+  if (!alone->in_block) {
+    delete alone;
+    return;
+  }
+  alone->~Alone();
+  ::operator delete(alone, kAlign);
+}
+
+Handle Handle::copy_of(std::span<const std::byte> bytes) {
+  std::span<std::byte> to_fill;
+  Handle handle = make(bytes.size(), to_fill);
+  if (!bytes.empty()) std::memcpy(to_fill.data(), bytes.data(), bytes.size());
+  return handle;
+}
+
+Handle Handle::borrow(std::shared_ptr<const void> owner, std::span<const std::byte> bytes) {
+  auto* alone = new Alone;
+  alone->owner = std::move(owner);
+  start(*alone);
+  return {alone, bytes, 0, bytes.size()};
+}
+
+Handle Handle::make(std::size_t bytes, std::span<std::byte>& to_fill) {
+  void* block = ::operator new(kAloneBytes + bytes, kAlign);
+  auto* alone = new (block) Alone;
+  alone->in_block = true;
+  start(*alone);
+  to_fill = {static_cast<std::byte*>(block) + kAloneBytes, bytes};
+  return {alone, to_fill, 0, bytes};
+}
+
+}  // namespace varve::cache

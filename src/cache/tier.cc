@@ -1,0 +1,37 @@
+#include "varve/cache/tier.h"
+
+#include "base/bytes.h"
+#include "codec/checksum.h"
+
+namespace varve::cache {
+
+std::uint64_t hash_of_key(std::string_view bytes) { return codec::hash64(base::as_bytes(bytes)); }
+
+std::string_view to_string(Cause cause) {
+  switch (cause) {
+    case Cause::evicted:
+      return "evicted";
+    case Cause::expired:
+      return "expired";
+    case Cause::replaced:
+      return "replaced";
+    case Cause::removed:
+      return "removed";
+    case Cause::lost:
+      return "lost";
+  }
+  return "unknown";
+}
+
+void Tier::get_batch(std::span<const Key> keys, std::span<Handle> out) {
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    if (!out[i]) out[i] = get(keys[i]);
+  }
+}
+
+void Tier::put_batch(std::span<const Key> keys, std::span<const Handle> values,
+                     const PutOptions& options) {
+  for (std::size_t i = 0; i < keys.size(); ++i) put(keys[i], values[i], options);
+}
+
+}  // namespace varve::cache
