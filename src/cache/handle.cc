@@ -27,7 +27,6 @@ void start(Alone& alone) {
 }  // namespace
 
 void Pinned::give_back() {
-  std::atomic_thread_fence(std::memory_order_acquire);
   if ((state.load(std::memory_order_relaxed) & kAlone) == 0) {
     give_back_entry(*this);
     return;

@@ -24,9 +24,20 @@ struct Pinned {
 
   // REQUIRES: the caller holds a pin already.
   void pin_again() { state.fetch_add(1, std::memory_order_relaxed); }
+  // Whoever takes the last pin of a dying one off makes it free in the same step; nobody else
+  // touches it afterwards.
   void unpin() {
-    const std::uint64_t before = state.fetch_sub(1, std::memory_order_release);
-    if ((before & kDying) != 0 && static_cast<std::uint32_t>(before) == 1) give_back();
+    std::uint64_t seen = state.load(std::memory_order_relaxed);
+    while (true) {
+      const bool last = (seen & ~kAlone) == (kDying | 1);
+      const std::uint64_t next = last ? seen & kAlone : seen - 1;
+      if (!state.compare_exchange_weak(seen, next, std::memory_order_acq_rel,
+                                       std::memory_order_relaxed)) {
+        continue;
+      }
+      if (last) give_back();
+      return;
+    }
   }
 
  private:
