@@ -6,11 +6,9 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace varve::cache {
+#include "cache/thread_record.h"
 
-// Number of the calling thread among those alive, from 0; kLanes - 1 for all that come late.
-inline constexpr std::size_t kLanes = 64;
-std::size_t counter_lane();
+namespace varve::cache {
 
 // `Count` counters. A lane that belongs to one thread alone is added to without an atomic
 // read-modify-write; the last one is shared. Sums are exact once the adding threads were joined.
@@ -18,9 +16,11 @@ template <std::size_t Count>
 class Counters {
  public:
   void add(std::size_t counter, std::uint64_t amount = 1) {
-    const std::size_t lane = counter_lane();
-    std::atomic<std::uint64_t>& value = lanes_[lane].values[counter];
-    if (lane == kLanes - 1) {
+    add(this_thread_record(), counter, amount);
+  }
+  void add(const ThreadRecord& me, std::size_t counter, std::uint64_t amount = 1) {
+    std::atomic<std::uint64_t>& value = lanes_[me.lane].values[counter];
+    if (!me.has_lane_alone()) {
       value.fetch_add(amount, std::memory_order_relaxed);
       return;
     }
@@ -36,7 +36,7 @@ class Counters {
   struct alignas(64) Lane {
     std::array<std::atomic<std::uint64_t>, Count> values{};
   };
-  std::array<Lane, kLanes> lanes_;
+  std::array<Lane, ThreadRecord::kLanes> lanes_;
 };
 
 }  // namespace varve::cache

@@ -3,45 +3,43 @@
 #include "cache/memory/entry.h"
 
 namespace varve::cache {
+namespace {
+
+constexpr std::align_val_t kAlign{Slab::kChunkBytes};
+constexpr SlotId kSlotsMax = SlotId{1} << 31;
+
+}  // namespace
 
 Slab::~Slab() {
-  for (auto& slot : directories_) {
-    Directory* directory = slot.load();
-    if (directory == nullptr) continue;
-    for (auto& page : *directory) delete page.load();
-    delete directory;
+  for (auto& group : groups_) {
+    if (Entry* entries = group.load()) ::operator delete(entries, kAlign);
   }
 }
 
-bool Slab::take(SlotId& slot) {
+Entry* Slab::take() {
   if (!free_.empty()) {
-    slot = free_.back();
+    const SlotId slot = free_.back();
     free_.pop_back();
-    return true;
+    return &at(slot);
   }
   if (next_ == end_) {
-    if (end_ >> kDirectoryBits == kDirectories) return false;
+    if (end_ >= kSlotsMax) return nullptr;
     add_chunk();
   }
-  slot = next_++;
-  return true;
+  return &at(next_++);
 }
 
+// A new group is address space only; the kernel backs it chunk by chunk as entries are made.
 void Slab::add_chunk() {
-  auto& place = directories_[end_ >> kDirectoryBits];
-  if (place.load(std::memory_order_relaxed) == nullptr) {
-    // Small caches pay for the chunks that they use: a directory is 32 KiB of address space that
-    // the kernel backs as it is written.
-    place.store(new Directory{}, std::memory_order_release);
-    bytes_ += sizeof(Directory);
+  const Place place = place_of(end_);
+  Entry* entries = groups_[place.group].load(std::memory_order_relaxed);
+  if (entries == nullptr) {
+    entries = static_cast<Entry*>(::operator new(kChunkBytes << place.group, kAlign));
   }
-  auto* chunk = new Chunk;
-  for (std::uint32_t i = 1; i < kSlotsPerChunk; ++i) new (&chunk->entries[i]) Entry;
-  chunk->header.shard = shard_;
-  chunk->header.first_slot = end_;
-  Directory& directory = *place.load(std::memory_order_relaxed);
-  directory[end_ >> kChunkBits & (kDirectorySize - 1)].store(chunk, std::memory_order_release);
-  bytes_ += sizeof(Chunk);
+  Entry* chunk = entries + place.offset;
+  new (chunk) Header{shard_};
+  for (SlotId i = 1; i < kSlotsPerChunk; ++i) (new (chunk + i) Entry)->slot = end_ + i;
+  groups_[place.group].store(entries, std::memory_order_release);
   next_ = end_ + 1;
   end_ += kSlotsPerChunk;
 }

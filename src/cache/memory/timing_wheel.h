@@ -1,6 +1,7 @@
 // Which entries expire next, without ordering all of them.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <vector>
@@ -23,9 +24,11 @@ class TimingWheel {
     place(slot);
     ++size_;
   }
+  bool holds(SlotId slot) const { return slot < times_.size() && times_[slot].bucket != kNone; }
   // REQUIRES: in it.
   void remove(SlotId slot) {
     bucket(times_[slot].bucket).remove(links_, slot, 0);
+    times_[slot].bucket = kNone;
     --size_;
   }
   // Takes out what has expired by now_ms and hands each slot to `take`.
@@ -52,12 +55,13 @@ class TimingWheel {
  private:
   static constexpr std::size_t kLevels = 4;
   static constexpr std::int64_t kBuckets = 64;
+  static constexpr std::uint32_t kNone = 0xFFFFFFFF;
   // Buckets of 64 ms, 4 s, 4 minutes and 5 hours.
   static constexpr int shift(std::size_t level) { return 6 * (static_cast<int>(level) + 1); }
 
   struct Time {
     std::int64_t at = 0;
-    std::uint32_t bucket = 0;
+    std::uint32_t bucket = kNone;
   };
 
   SlotList& bucket(std::size_t number) { return buckets_[number]; }
@@ -69,8 +73,7 @@ class TimingWheel {
       ++level;
     }
     // Further away than the last wheel reaches: looked at again when its farthest bucket comes up.
-    const std::int64_t tick =
-        std::min(at >> shift(level), (now_ >> shift(level)) + kBuckets - 1);
+    const std::int64_t tick = std::min(at >> shift(level), (now_ >> shift(level)) + kBuckets - 1);
     time.bucket = static_cast<std::uint32_t>(level * kBuckets) +
                   static_cast<std::uint32_t>(tick & (kBuckets - 1));
     bucket(time.bucket).push_back(links_, slot, 0);
@@ -86,6 +89,7 @@ class TimingWheel {
         place(slot);
         continue;
       }
+      times_[slot].bucket = kNone;
       --size_;
       take(slot);
     }

@@ -10,6 +10,9 @@ class Recency final : public EvictionPolicy {
   explicit Recency(bool hits_count) : hits_count_(hits_count) {}
 
   std::string_view name() const override { return hits_count_ ? "lru" : "fifo"; }
+  std::unique_ptr<EvictionPolicy> fresh() const override {
+    return hits_count_ ? make_lru() : make_fifo();
+  }
   void set_capacity(std::uint64_t) override {}
   void insert(SlotId slot, std::uint64_t, std::uint64_t) override {
     list_.push_back(links_, slot, 0);

@@ -17,6 +17,7 @@ constexpr std::uint8_t kHitsToStay = 2;
 class S3Fifo final : public EvictionPolicy {
  public:
   std::string_view name() const override { return "s3-fifo"; }
+  std::unique_ptr<EvictionPolicy> fresh() const override { return make_s3_fifo(); }
   void set_capacity(std::uint64_t capacity) override {
     small_max_ = std::max<std::uint64_t>(1, capacity / kSmallShare);
   }

@@ -11,6 +11,7 @@ namespace {
 class Sieve final : public EvictionPolicy {
  public:
   std::string_view name() const override { return "sieve"; }
+  std::unique_ptr<EvictionPolicy> fresh() const override { return make_sieve(); }
   void set_capacity(std::uint64_t) override {}
 
   void insert(SlotId slot, std::uint64_t, std::uint64_t) override {

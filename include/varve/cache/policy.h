@@ -6,7 +6,7 @@
 #include <span>
 #include <string_view>
 
-#include "base/result.h"
+#include "varve/result.h"
 
 namespace varve::cache {
 
@@ -22,6 +22,8 @@ class EvictionPolicy {
   virtual ~EvictionPolicy() = default;
 
   virtual std::string_view name() const = 0;
+  // An empty one of the same kind, for another shard.
+  virtual std::unique_ptr<EvictionPolicy> fresh() const = 0;
   // What the entries may weigh together, in the unit of `charge`. Called before the first insert
   // and when the limit changes. Nothing is evicted here: the owner asks for victims.
   virtual void set_capacity(std::uint64_t capacity) = 0;
