@@ -1,0 +1,228 @@
+// Method::exponent. Embeddings spread over few exponents and fill the mantissa with noise: three
+// bits of exponent do for nearly every value, and the rest are listed. The window of eight
+// exponents is the one that covers most values: a window below the largest value costs more than it
+// saves where one dimension stands out.
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <numeric>
+#include <vector>
+
+#include "codec/internal/exponent_groups.h"
+#include "codec/internal/methods.h"
+
+namespace varve::codec {
+namespace {
+
+constexpr std::size_t kExponents = 256;
+constexpr std::size_t kWindow = 8;
+constexpr std::size_t kGapMax = 255;
+
+const std::uint8_t* words(base::ByteSpan bytes) {
+  return reinterpret_cast<const std::uint8_t*>(bytes.data());
+}
+std::uint8_t* words(std::span<std::byte> bytes) {
+  return reinterpret_cast<std::uint8_t*>(bytes.data());
+}
+
+std::uint32_t bits_at(const std::uint8_t* values, std::size_t index) {
+  std::uint32_t bits = 0;
+  std::memcpy(&bits, values + 4 * index, 4);
+  return bits;
+}
+std::uint8_t exponent_at(const std::uint8_t* values, std::size_t index) {
+  return static_cast<std::uint8_t>(bits_at(values, index) >> 23);
+}
+
+// How `values` float32 and `rest` bytes behind them are laid out.
+struct Layout {
+  std::size_t groups = 0, tail = 0, rest = 0;
+
+  explicit Layout(std::size_t raw_bytes)
+      : groups(raw_bytes / kGroupRawBytes),
+        tail(raw_bytes % kGroupRawBytes / 4),
+        rest(raw_bytes % 4) {}
+  std::size_t values() const { return groups * kGroupValues + tail; }
+  std::size_t tail_plane_bytes() const { return (tail + 7) / 8; }
+  std::size_t body_bytes() const {
+    return groups * kGroupBytes + 3 * (tail_plane_bytes() + tail) + rest;
+  }
+};
+
+struct Window {
+  std::uint8_t base = 0;
+  std::size_t outside = 0;
+};
+
+Window best_window(const std::uint8_t* values, std::size_t count) {
+  // Four counters in turn: neighbours often have the same exponent, and a counter that was just
+  // written is slow to read back.
+  std::array<std::array<std::uint32_t, kExponents>, 4> counts{};
+  for (std::size_t i = 0; i < count; ++i) ++counts[i % 4][exponent_at(values, i)];
+  std::array<std::size_t, kExponents> of{};
+  for (std::size_t e = 0; e < kExponents; ++e) {
+    of[e] = std::size_t{counts[0][e]} + counts[1][e] + counts[2][e] + counts[3][e];
+  }
+  std::size_t inside = std::accumulate(of.begin(), of.begin() + kWindow, std::size_t{0});
+  std::size_t best = inside;
+  Window window;
+  for (std::size_t base = 1; base + kWindow <= kExponents; ++base) {
+    inside += of[base + kWindow - 1] - of[base - 1];
+    if (inside <= best) continue;
+    best = inside;
+    window.base = static_cast<std::uint8_t>(base);
+  }
+  window.outside = count - best;
+  return window;
+}
+
+// (distance from the one before, exponent) of each value outside of the window. Where the distance
+// does not fit in a byte, a value inside of the window is listed on the way.
+std::vector<std::uint8_t> list_exceptions(const std::uint8_t* values, std::size_t count,
+                                          const Window& window) {
+  std::vector<std::uint8_t> listed;
+  listed.reserve(2 * window.outside);
+  std::size_t last = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::uint8_t exponent = exponent_at(values, i);
+    if (static_cast<std::uint8_t>(exponent - window.base) < kWindow) continue;
+    for (; i - last > kGapMax; last += kGapMax) {
+      listed.push_back(kGapMax);
+      listed.push_back(exponent_at(values, last + kGapMax));
+    }
+    listed.push_back(static_cast<std::uint8_t>(i - last));
+    listed.push_back(exponent);
+    last = i;
+  }
+  return listed;
+}
+
+std::size_t varint_bytes(std::size_t number) {
+  std::size_t bytes = 1;
+  for (; number >= 128; number >>= 7) ++bytes;
+  return bytes;
+}
+
+std::uint8_t* put_varint(std::size_t number, std::uint8_t* out) {
+  for (; number >= 128; number >>= 7) *out++ = static_cast<std::uint8_t>(number | 128U);
+  *out++ = static_cast<std::uint8_t>(number);
+  return out;
+}
+
+// Values behind the last whole group: the same planes in their own order.
+void pack_tail(const std::uint8_t* values, std::size_t count, std::uint8_t base,
+               std::uint8_t* out) {
+  const std::size_t plane = (count + 7) / 8;
+  std::memset(out, 0, 3 * plane);
+  for (std::size_t i = 0; i < count; ++i) {
+    std::uint32_t bits = bits_at(values, i);
+    bits = bits << 1 | bits >> 31;
+    const std::uint32_t code = (bits >> 24) - base;
+    for (std::size_t p = 0; p < 3; ++p) {
+      std::uint8_t& byte = out[p * plane + i / 8];
+      byte = static_cast<std::uint8_t>(byte | (code >> p & 1U) << i % 8);
+      out[3 * plane + p * count + i] = static_cast<std::uint8_t>(bits >> 8 * p);
+    }
+  }
+}
+
+void unpack_tail(const std::uint8_t* packed, std::size_t count, std::uint8_t base,
+                 std::uint8_t* out) {
+  const std::size_t plane = (count + 7) / 8;
+  for (std::size_t i = 0; i < count; ++i) {
+    std::uint32_t code = 0;
+    std::uint32_t bits = 0;
+    for (std::size_t p = 0; p < 3; ++p) {
+      const std::uint32_t byte = packed[p * plane + i / 8];
+      code |= (byte >> i % 8 & 1U) << p;
+      bits |= std::uint32_t{packed[3 * plane + p * count + i]} << 8 * p;
+    }
+    bits |= (base + code) << 24;
+    bits = bits >> 1 | bits << 31;
+    std::memcpy(out + 4 * i, &bits, 4);
+  }
+}
+
+// Sets the listed exponents. False: one is listed behind the last value.
+bool set_exceptions(const std::uint8_t* listed, std::size_t count, std::uint8_t* out,
+                    std::size_t values) {
+  std::size_t index = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    index += listed[2 * i];
+    if (index >= values) return false;
+    const std::uint32_t bits =
+        (bits_at(out, index) & 0x807fffffU) | std::uint32_t{listed[2 * i + 1]} << 23;
+    std::memcpy(out + 4 * index, &bits, 4);
+  }
+  return true;
+}
+
+struct Header {
+  std::uint8_t base = 0;
+  std::size_t exceptions = 0;
+  std::size_t bytes = 0;
+};
+
+std::optional<Header> read_header(base::ByteSpan stored) {
+  if (stored.empty()) return std::nullopt;
+  Header header;
+  header.base = std::to_integer<std::uint8_t>(stored[0]);
+  for (std::size_t at = 1; at < std::min<std::size_t>(stored.size(), 6); ++at) {
+    const auto byte = std::to_integer<std::size_t>(stored[at]);
+    header.exceptions |= (byte & 127U) << 7 * (at - 1);
+    if (byte >= 128) continue;
+    header.bytes = at + 1;
+    return header;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+Packed pack_exponent(base::ByteSpan raw) {
+  const Layout layout(raw.size());
+  const std::uint8_t* values = words(raw);
+  const std::size_t fixed = layout.body_bytes() + 2;
+  // Read before the histogram: short inputs cannot win.
+  if (fixed >= raw.size()) return std::nullopt;
+  const Window window = best_window(values, layout.values());
+  if (fixed + 2 * window.outside >= raw.size()) return std::nullopt;
+  const std::vector<std::uint8_t> listed = list_exceptions(values, layout.values(), window);
+  const std::size_t exceptions = listed.size() / 2;
+  const std::size_t size = 1 + varint_bytes(exceptions) + layout.body_bytes() + listed.size();
+  if (size >= raw.size() || exceptions >= std::size_t{1} << 35) return std::nullopt;
+
+  base::Buffer stored(size);
+  std::uint8_t* out = words(stored.span());
+  *out++ = window.base;
+  out = put_varint(exceptions, out);
+  pack_groups(values, layout.groups, window.base, out);
+  out += layout.groups * kGroupBytes;
+  pack_tail(values + layout.groups * kGroupRawBytes, layout.tail, window.base, out);
+  out += 3 * (layout.tail_plane_bytes() + layout.tail);
+  std::memcpy(out, values + raw.size() - layout.rest, layout.rest);
+  if (!listed.empty()) std::memcpy(out + layout.rest, listed.data(), listed.size());
+  return stored;
+}
+
+Status unpack_exponent(base::ByteSpan stored, std::span<std::byte> out) {
+  const Layout layout(out.size());
+  const auto header = read_header(stored);
+  if (!header) return corrupt_record("exponent", "no header");
+  if (stored.size() != header->bytes + layout.body_bytes() + 2 * header->exceptions) {
+    return corrupt_record("exponent", "not of the size that its header says");
+  }
+  const std::uint8_t* in = words(stored) + header->bytes;
+  std::uint8_t* values = words(out);
+  unpack_groups(in, layout.groups, header->base, values);
+  in += layout.groups * kGroupBytes;
+  unpack_tail(in, layout.tail, header->base, values + layout.groups * kGroupRawBytes);
+  in += 3 * (layout.tail_plane_bytes() + layout.tail);
+  if (layout.rest > 0) std::memcpy(values + out.size() - layout.rest, in, layout.rest);
+  if (!set_exceptions(in + layout.rest, header->exceptions, values, layout.values())) {
+    return corrupt_record("exponent", "an exception behind the last value");
+  }
+  return {};
+}
+
+}  // namespace varve::codec
