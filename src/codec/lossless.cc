@@ -92,8 +92,8 @@ std::optional<Method> method_of(std::uint8_t number) {
 Encoded encode(base::ByteSpan raw, const EncodeOptions& options) {
   Candidate best{Method::raw, raw.size(), std::nullopt};
   consider(Method::repeat, raw, options, best);
-  // Nothing else reaches this size.
-  const bool settled = best.packed && best.size <= 16;
+  // Bytes of a scale are a quarter, and a frame of zstd with a period has more than eight bytes.
+  const bool settled = best.packed && best.size <= 8 && best.size * 8 <= raw.size();
   if (options.floats && !settled) {
     for (const Method method : kFloatMethods) {
       if (smallest_possible(method, raw.size()) < best.size) consider(method, raw, options, best);
