@@ -1,6 +1,7 @@
 // Nanoseconds of a record of one vector (1536 float32, 6,144 bytes), decoded into the caller's
 // bytes and encoded; and of checksums. `varve bench codec` measures the same on files of vectors.
 #include <benchmark/benchmark.h>
+#include <fmt/format.h>
 
 #include <bit>
 #include <random>
@@ -83,7 +84,7 @@ const bool kRegistered = [] {
                         Case{Method::f16, 0}, Case{Method::int8, 0}, Case{Method::exponent, 0},
                         Case{Method::zstd, 1}, Case{Method::zstd, 3}, Case{Method::zstd, 19}}) {
     std::string name(to_string(c.method));
-    if (c.level > 0) name += "-" + std::to_string(c.level);
+    if (c.level > 0) name = fmt::format("{}-{}", name, c.level);
     benchmark::RegisterBenchmark(("decode/" + name).c_str(), decode_one, c.method, c.level);
     benchmark::RegisterBenchmark(("encode/" + name).c_str(), encode_best, c.method, c.level);
   }
