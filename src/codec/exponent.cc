@@ -3,7 +3,6 @@
 // exponents is the one that covers most values: a window below the largest value costs more than it
 // saves where one dimension stands out.
 #include <algorithm>
-#include <array>
 #include <cstring>
 #include <numeric>
 #include <vector>
@@ -57,13 +56,17 @@ struct Window {
 Window best_window(const std::uint8_t* values, std::size_t count) {
   // Four counters in turn: neighbours often have the same exponent, and a counter that was just
   // written is slow to read back.
-  std::array<std::array<std::uint32_t, kExponents>, 4> counts{};
-  for (std::size_t i = 0; i < count; ++i) ++counts[i % 4][exponent_at(values, i)];
-  std::array<std::size_t, kExponents> of{};
+  std::uint32_t counts[4][kExponents] = {};
+  std::size_t i = 0;
+  for (; i + 4 <= count; i += 4) {
+    for (std::size_t k = 0; k < 4; ++k) ++counts[k][exponent_at(values, i + k)];
+  }
+  for (; i < count; ++i) ++counts[0][exponent_at(values, i)];
+  std::size_t of[kExponents] = {};
   for (std::size_t e = 0; e < kExponents; ++e) {
     of[e] = std::size_t{counts[0][e]} + counts[1][e] + counts[2][e] + counts[3][e];
   }
-  std::size_t inside = std::accumulate(of.begin(), of.begin() + kWindow, std::size_t{0});
+  std::size_t inside = std::accumulate(of, of + kWindow, std::size_t{0});
   std::size_t best = inside;
   Window window;
   for (std::size_t base = 1; base + kWindow <= kExponents; ++base) {
@@ -78,24 +81,56 @@ Window best_window(const std::uint8_t* values, std::size_t count) {
 
 // (distance from the one before, exponent) of each value outside of the window. Where the distance
 // does not fit in a byte, a value inside of the window is listed on the way.
-std::vector<std::uint8_t> list_exceptions(const std::uint8_t* values, std::size_t count,
-                                          const Window& window) {
-  std::vector<std::uint8_t> listed;
-  listed.reserve(2 * window.outside);
-  std::size_t last = 0;
-  for (std::size_t i = 0; i < count; ++i) {
-    const std::uint8_t exponent = exponent_at(values, i);
-    if (static_cast<std::uint8_t>(exponent - window.base) < kWindow) continue;
-    for (; i - last > kGapMax; last += kGapMax) {
-      listed.push_back(kGapMax);
-      listed.push_back(exponent_at(values, last + kGapMax));
+class Exceptions {
+ public:
+  Exceptions(const std::uint8_t* values, std::size_t count, const Window& window)
+      : values_(values), base_(window.base) {
+    listed_.reserve(2 * window.outside);
+    std::size_t i = 0;
+    for (; i + kBlock <= count; i += kBlock) {
+      if (any_outside(i)) add_block(i, kBlock);
     }
-    listed.push_back(static_cast<std::uint8_t>(i - last));
-    listed.push_back(exponent);
-    last = i;
+    add_block(i, count - i);
   }
-  return listed;
-}
+
+  const std::vector<std::uint8_t>& listed() const { return listed_; }
+
+ private:
+  // Most blocks have none, and the loop over one is a few vector instructions.
+  static constexpr std::size_t kBlock = 16;
+
+  std::uint32_t outside(std::size_t index) const {
+    return ((bits_at(values_, index) >> 23 & 255U) - base_) & ~std::uint32_t{kWindow - 1};
+  }
+
+  bool any_outside(std::size_t first) const {
+    std::uint32_t any = 0;
+    for (std::size_t i = 0; i < kBlock; ++i) any |= outside(first + i);
+    return any != 0;
+  }
+
+  void add_block(std::size_t first, std::size_t count) {
+    for (std::size_t i = first; i < first + count; ++i) {
+      if (outside(i) != 0) add(i);
+    }
+  }
+
+  void add(std::size_t index) {
+    for (; index - last_ > kGapMax; last_ += kGapMax) push(kGapMax, last_ + kGapMax);
+    push(index - last_, index);
+    last_ = index;
+  }
+
+  void push(std::size_t gap, std::size_t index) {
+    listed_.push_back(static_cast<std::uint8_t>(gap));
+    listed_.push_back(exponent_at(values_, index));
+  }
+
+  const std::uint8_t* values_;
+  std::uint32_t base_;
+  std::size_t last_ = 0;
+  std::vector<std::uint8_t> listed_;
+};
 
 std::size_t varint_bytes(std::size_t number) {
   std::size_t bytes = 1;
@@ -187,7 +222,8 @@ Packed pack_exponent(base::ByteSpan raw) {
   if (fixed >= raw.size()) return std::nullopt;
   const Window window = best_window(values, layout.values());
   if (fixed + 2 * window.outside >= raw.size()) return std::nullopt;
-  const std::vector<std::uint8_t> listed = list_exceptions(values, layout.values(), window);
+  const Exceptions all(values, layout.values(), window);
+  const std::vector<std::uint8_t>& listed = all.listed();
   const std::size_t exceptions = listed.size() / 2;
   const std::size_t size = 1 + varint_bytes(exceptions) + layout.body_bytes() + listed.size();
   if (size >= raw.size() || exceptions >= std::size_t{1} << 35) return std::nullopt;

@@ -57,10 +57,12 @@ Status unpack_halves(base::ByteSpan stored, std::span<std::byte> out, WidenLoop 
 constexpr std::uint8_t kUnsigned = 1;
 constexpr std::uint8_t kDivide = 2;
 
-std::uint32_t size_bits(const std::uint8_t* values, std::size_t index) {
+constexpr std::uint32_t kSign = 0x80000000U;
+
+std::uint32_t bits_at(const std::uint8_t* values, std::size_t index) {
   std::uint32_t bits = 0;
   std::memcpy(&bits, values + 4 * index, 4);
-  return bits & 0x7fffffffU;
+  return bits;
 }
 
 // What the search for a scale looks at. All are absolute values.
@@ -74,8 +76,9 @@ std::optional<Sample> sample_of(const std::uint8_t* values, std::size_t count) {
   std::int32_t largest = 0;
   std::uint32_t signs = 0;
   for (std::size_t i = 0; i < count; ++i) {
-    largest = std::max(largest, static_cast<std::int32_t>(size_bits(values, i)));
-    signs |= std::to_integer<std::uint32_t>(std::byte{values[4 * i + 3]}) & 128U;
+    const std::uint32_t bits = bits_at(values, i);
+    largest = std::max(largest, static_cast<std::int32_t>(bits & ~kSign));
+    signs |= bits & kSign;
   }
   if (largest == 0 || largest >= 0x7f800000) return std::nullopt;
   Sample sample;
@@ -83,17 +86,18 @@ std::optional<Sample> sample_of(const std::uint8_t* values, std::size_t count) {
   sample.negative = signs != 0;
   std::size_t found = 0;
   for (std::size_t i = 0; i < count && found < 2; ++i) {
-    const double size = std::bit_cast<float>(size_bits(values, i));
+    const double size = std::bit_cast<float>(bits_at(values, i) & ~kSign);
     if (size == 0 || size == sample.largest || size == sample.others[0]) continue;
     sample.others[found++] = size;
   }
   return sample;
 }
 
-// Whether `size` can be a whole number if the largest is `number`. Both were rounded to 24 bits.
-bool may_be_whole(double size, double largest, int number) {
-  const double steps = size * number / largest;
-  return std::abs(steps - std::nearbyint(steps)) < 1e-4;
+// Whether a value can be a whole number that is `ratio` of the largest, if that is `number`. Both
+// were rounded to 24 bits.
+bool may_be_whole(double ratio, int number) {
+  const double steps = ratio * number;
+  return std::abs(steps - static_cast<int>(steps + 0.5)) < 1e-4;
 }
 
 // The float32 scales that may give `largest` for the number: rounding leaves three.
@@ -113,9 +117,9 @@ bool try_scales(base::ByteSpan raw, const Sample& sample, int number, Scaling& s
 bool find_scale(base::ByteSpan raw, const Sample& sample, Scaling& scaling, std::uint8_t* out) {
   scaling.is_signed = sample.negative;
   const int largest = scaling.is_signed ? 128 : 255;
+  const double ratios[] = {sample.others[0] / sample.largest, sample.others[1] / sample.largest};
   for (int number = 1; number <= largest; ++number) {
-    if (!may_be_whole(sample.others[0], sample.largest, number)) continue;
-    if (!may_be_whole(sample.others[1], sample.largest, number)) continue;
+    if (!may_be_whole(ratios[0], number) || !may_be_whole(ratios[1], number)) continue;
     for (const bool divide : {false, true}) {
       scaling.divide = divide;
       if (try_scales(raw, sample, number, scaling, out)) return true;
