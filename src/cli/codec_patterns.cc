@@ -33,7 +33,7 @@ class Blocks {
       case 1:
         return keep(0xffff0000U, 0);
       case 2:
-        return keep(0x8fffe000U, 0x30000000U);
+        return keep(0x83ffe000U, 0x3c000000U);
       case 3:
         return keep(0xffffffffU << random_() % 32, 0);
       case 4:

@@ -144,38 +144,66 @@ std::uint8_t* put_varint(std::size_t number, std::uint8_t* out) {
   return out;
 }
 
-// Values behind the last whole group: the same planes in their own order.
+// Values behind the last whole group have the same planes in their own order and only as long as
+// needed. They go through a group with zeros behind them.
+
+// The order of places in a group (internal/exponent_groups.h) is its own inverse. For bits: a 4 x 4
+// matrix of nibbles is transposed, first inside of its quarters, then the quarters.
+std::uint64_t reordered_bits(std::uint64_t bits) {
+  const std::uint64_t near = (bits ^ bits >> 12) & 0x0000f0f00000f0f0U;
+  bits ^= near ^ near << 12;
+  const std::uint64_t far = (bits ^ bits >> 24) & 0x00000000ff00ff00U;
+  return bits ^ far ^ far << 24;
+}
+
+void reorder_bytes(const std::uint8_t* from, std::uint8_t* to) {
+  for (std::size_t b = 0; b < 4; ++b) {
+    for (std::size_t j = 0; j < 4; ++j) std::memcpy(to + 16 * b + 4 * j, from + 16 * j + 4 * b, 4);
+  }
+}
+
 void pack_tail(const std::uint8_t* values, std::size_t count, std::uint8_t base,
                std::uint8_t* out) {
-  const std::size_t plane = (count + 7) / 8;
-  std::memset(out, 0, 3 * plane);
-  for (std::size_t i = 0; i < count; ++i) {
-    std::uint32_t bits = bits_at(values, i);
-    bits = bits << 1 | bits >> 31;
-    const std::uint32_t code = (bits >> 24) - base;
-    for (std::size_t p = 0; p < 3; ++p) {
-      std::uint8_t& byte = out[p * plane + i / 8];
-      byte = static_cast<std::uint8_t>(byte | (code >> p & 1U) << i % 8);
-      out[3 * plane + p * count + i] = static_cast<std::uint8_t>(bits >> 8 * p);
-    }
+  if (count == 0) return;
+  std::uint8_t raw[kGroupRawBytes] = {};
+  std::uint8_t group[kGroupBytes];
+  std::memcpy(raw, values, 4 * count);
+  pack_groups(raw, 1, base, group);
+  const std::size_t plane_bytes = (count + 7) / 8;
+  // Of the last byte only the bits of values are stored, so that equal values give equal bytes.
+  const std::uint64_t used = ~std::uint64_t{0} >> (kGroupValues - count);
+  for (std::size_t p = 0; p < kGroupBitPlanes; ++p, out += plane_bytes) {
+    std::uint64_t bits = 0;
+    std::memcpy(&bits, group + p * kGroupBitPlaneBytes, kGroupBitPlaneBytes);
+    bits = reordered_bits(bits) & used;
+    std::memcpy(out, &bits, plane_bytes);
+  }
+  for (std::size_t p = 0; p < kGroupBytePlanes; ++p, out += count) {
+    std::uint8_t bytes[kGroupValues];
+    reorder_bytes(group + kGroupPlanesAt + p * kGroupValues, bytes);
+    std::memcpy(out, bytes, count);
   }
 }
 
 void unpack_tail(const std::uint8_t* packed, std::size_t count, std::uint8_t base,
                  std::uint8_t* out) {
-  const std::size_t plane = (count + 7) / 8;
-  for (std::size_t i = 0; i < count; ++i) {
-    std::uint32_t code = 0;
-    std::uint32_t bits = 0;
-    for (std::size_t p = 0; p < 3; ++p) {
-      const std::uint32_t byte = packed[p * plane + i / 8];
-      code |= (byte >> i % 8 & 1U) << p;
-      bits |= std::uint32_t{packed[3 * plane + p * count + i]} << 8 * p;
-    }
-    bits |= (base + code) << 24;
-    bits = bits >> 1 | bits << 31;
-    std::memcpy(out + 4 * i, &bits, 4);
+  if (count == 0) return;
+  std::uint8_t group[kGroupBytes];
+  const std::size_t plane_bytes = (count + 7) / 8;
+  for (std::size_t p = 0; p < kGroupBitPlanes; ++p, packed += plane_bytes) {
+    std::uint64_t bits = 0;
+    std::memcpy(&bits, packed, plane_bytes);
+    bits = reordered_bits(bits);
+    std::memcpy(group + p * kGroupBitPlaneBytes, &bits, kGroupBitPlaneBytes);
   }
+  for (std::size_t p = 0; p < kGroupBytePlanes; ++p, packed += count) {
+    std::uint8_t bytes[kGroupValues] = {};
+    std::memcpy(bytes, packed, count);
+    reorder_bytes(bytes, group + kGroupPlanesAt + p * kGroupValues);
+  }
+  std::uint8_t raw[kGroupRawBytes];
+  unpack_groups(group, 1, base, raw);
+  std::memcpy(out, raw, 4 * count);
 }
 
 // Sets the listed exponents. False: one is listed behind the last value.

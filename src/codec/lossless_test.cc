@@ -247,6 +247,33 @@ TEST(Lossless, ADictionaryIsNeededAgain) {
   EXPECT_EQ(status.error().kind, ErrorKind::invalid);
 }
 
+// The tail in its own words: planes of the values in order, lowest byte first.
+TEST(Lossless, StoresAFewExponentsAsDescribed) {
+  // Exponents of 120 to 123, first covered by the window from 116, and one of 0.
+  Words words;
+  for (std::uint32_t i = 0; i < 20; ++i) {
+    words.push_back((i % 3 == 1 ? 0x80000000U : 0) | (120 + i % 4) << 23 | i << 15 | i << 7 | i);
+  }
+  words[7] = 7U;
+  std::string expected = {116, 1};  // base of the window, one exception
+  std::string bits[3] = {std::string(3, '\0'), std::string(3, '\0'), std::string(3, '\0')};
+  std::string bytes[3];
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    const std::uint32_t rotated = words[i] << 1 | words[i] >> 31;
+    const std::uint32_t code = (rotated >> 24) - 116;
+    for (std::size_t p = 0; p < 3; ++p) {
+      bits[p][i / 8] = static_cast<char>(bits[p][i / 8] | (code >> p & 1U) << i % 8);
+      bytes[p].push_back(static_cast<char>(rotated >> 8 * p & 255U));
+    }
+  }
+  for (const auto& plane : bits) expected += plane;
+  for (const auto& plane : bytes) expected += plane;
+  expected += {7, 0};  // at value 7, exponent 0
+  const auto stored = encode_as(Method::exponent, bytes_of(words), EncodeOptions{});
+  ASSERT_TRUE(stored.has_value());
+  EXPECT_EQ(text_of(*stored), expected);
+}
+
 TEST(Lossless, NumbersOfMethodsNeverChange) {
   constexpr std::array<std::string_view, kMethods> names = {
       "raw", "repeat", "bf16", "f16", "int8", "exponent", "zstd", "zstd_dictionary"};
