@@ -86,32 +86,21 @@ class Exceptions {
   Exceptions(const std::uint8_t* values, std::size_t count, const Window& window)
       : values_(values), base_(window.base) {
     listed_.reserve(2 * window.outside);
-    std::size_t i = 0;
-    for (; i + kBlock <= count; i += kBlock) {
-      if (any_outside(i)) add_block(i, kBlock);
+    const std::size_t blocks = count / kBlockValues;
+    for (std::size_t block = 0;; ++block) {
+      block = next_block_outside(values, block, blocks, window.base);
+      if (block == blocks) break;
+      add_block(block * kBlockValues, kBlockValues);
     }
-    add_block(i, count - i);
+    add_block(blocks * kBlockValues, count % kBlockValues);
   }
 
   const std::vector<std::uint8_t>& listed() const { return listed_; }
 
  private:
-  // Most blocks have none, and the loop over one is a few vector instructions.
-  static constexpr std::size_t kBlock = 16;
-
-  std::uint32_t outside(std::size_t index) const {
-    return ((bits_at(values_, index) >> 23 & 255U) - base_) & ~std::uint32_t{kWindow - 1};
-  }
-
-  bool any_outside(std::size_t first) const {
-    std::uint32_t any = 0;
-    for (std::size_t i = 0; i < kBlock; ++i) any |= outside(first + i);
-    return any != 0;
-  }
-
   void add_block(std::size_t first, std::size_t count) {
     for (std::size_t i = first; i < first + count; ++i) {
-      if (outside(i) != 0) add(i);
+      if (static_cast<std::uint8_t>(exponent_at(values_, i) - base_) >= kWindow) add(i);
     }
   }
 
@@ -127,7 +116,7 @@ class Exceptions {
   }
 
   const std::uint8_t* values_;
-  std::uint32_t base_;
+  std::uint8_t base_;
   std::size_t last_ = 0;
   std::vector<std::uint8_t> listed_;
 };
@@ -234,6 +223,8 @@ std::optional<Header> read_header(base::ByteSpan stored) {
     const auto byte = std::to_integer<std::size_t>(stored[at]);
     header.exceptions |= (byte & 127U) << 7 * (at - 1);
     if (byte >= 128) continue;
+    // One number has one form.
+    if (byte == 0 && at > 1) return std::nullopt;
     header.bytes = at + 1;
     return header;
   }

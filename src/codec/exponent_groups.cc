@@ -162,6 +162,24 @@ void unpack_all(const std::uint8_t* packed, std::size_t groups, std::uint8_t bas
 
 #endif
 
+using Words = hn::CappedTag<std::uint32_t, kBlockValues>;
+
+std::size_t find_outside(const std::uint8_t* raw, std::size_t block, std::size_t blocks,
+                         std::uint8_t base) {
+  const Words d;
+  for (; block < blocks; ++block) {
+    const auto* values = reinterpret_cast<const std::uint32_t*>(raw + block * kBlockValues * 4);
+    auto any = hn::Zero(d);
+    for (std::size_t i = 0; i < kBlockValues; i += hn::MaxLanes(d)) {
+      const auto exponents = hn::And(hn::ShiftRight<23>(hn::LoadU(d, values + i)), hn::Set(d, 255));
+      const auto codes = hn::Sub(exponents, hn::Set(d, base));
+      any = hn::Or(any, hn::AndNot(hn::Set(d, 7), codes));
+    }
+    if (!hn::AllTrue(d, hn::Eq(any, hn::Zero(d)))) return block;
+  }
+  return blocks;
+}
+
 }  // namespace varve::codec::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -171,6 +189,7 @@ namespace {
 
 HWY_EXPORT(pack_all);
 HWY_EXPORT(unpack_all);
+HWY_EXPORT(find_outside);
 
 }  // namespace
 
@@ -182,6 +201,11 @@ void pack_groups(const std::uint8_t* raw, std::size_t groups, std::uint8_t base,
 void unpack_groups(const std::uint8_t* packed, std::size_t groups, std::uint8_t base,
                    std::uint8_t* out) {
   HWY_DYNAMIC_DISPATCH(unpack_all)(packed, groups, base, out);
+}
+
+std::size_t next_block_outside(const std::uint8_t* raw, std::size_t block, std::size_t blocks,
+                               std::uint8_t base) {
+  return HWY_DYNAMIC_DISPATCH(find_outside)(raw, block, blocks, base);
 }
 
 }  // namespace varve::codec

@@ -73,17 +73,12 @@ struct Sample {
 };
 
 std::optional<Sample> sample_of(const std::uint8_t* values, std::size_t count) {
-  std::int32_t largest = 0;
-  std::uint32_t signs = 0;
-  for (std::size_t i = 0; i < count; ++i) {
-    const std::uint32_t bits = bits_at(values, i);
-    largest = std::max(largest, static_cast<std::int32_t>(bits & ~kSign));
-    signs |= bits & kSign;
-  }
-  if (largest == 0 || largest >= 0x7f800000) return std::nullopt;
+  const std::uint32_t found_bits = largest_size(values, count);
+  const std::uint32_t largest = found_bits & ~kSign;
+  if (largest == 0 || largest >= 0x7f800000U) return std::nullopt;
   Sample sample;
   sample.largest = std::bit_cast<float>(largest);
-  sample.negative = signs != 0;
+  sample.negative = (found_bits & kSign) != 0;
   std::size_t found = 0;
   for (std::size_t i = 0; i < count && found < 2; ++i) {
     const double size = std::bit_cast<float>(bits_at(values, i) & ~kSign);
@@ -97,7 +92,10 @@ std::optional<Sample> sample_of(const std::uint8_t* values, std::size_t count) {
 // were rounded to 24 bits.
 bool may_be_whole(double ratio, int number) {
   const double steps = ratio * number;
-  return std::abs(steps - static_cast<int>(steps + 0.5)) < 1e-4;
+  // The nearest whole number, without the call that std::nearbyint is where SSE4 is not assumed.
+  constexpr double last_bit_is_one = 0x1.8p52;
+  const double whole = (steps + last_bit_is_one) - last_bit_is_one;
+  return std::abs(steps - whole) < 1e-4;
 }
 
 // The float32 scales that may give `largest` for the number: rounding leaves three.

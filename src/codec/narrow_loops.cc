@@ -173,6 +173,32 @@ bool values_to_bytes(const std::uint8_t* values, std::size_t count, const Scalin
   });
 }
 
+std::uint32_t find_largest(const std::uint8_t* values, std::size_t count) {
+  const Words du;
+  const Ints di;
+  auto largest = hn::Zero(di);
+  auto all = hn::Zero(du);
+  std::size_t i = 0;
+  const auto take = [&](WordVec bits) {
+    largest = hn::Max(largest, hn::BitCast(di, hn::And(bits, hn::Set(du, 0x7fffffffU))));
+    all = hn::Or(all, bits);
+  };
+  for (; i + kLanes <= count; i += kLanes) take(load_words(values + 4 * i));
+  HWY_ALIGN std::uint8_t last[4 * kLanes] = {};
+  if (i < count) std::memcpy(last, values + 4 * i, 4 * (count - i));
+  take(load_words(last));
+  HWY_ALIGN std::int32_t sizes[kLanes];
+  HWY_ALIGN std::uint32_t signs[kLanes];
+  hn::Store(largest, di, sizes);
+  hn::Store(all, du, signs);
+  std::uint32_t found = 0;
+  for (std::size_t k = 0; k < kLanes; ++k) {
+    found = std::max(found & 0x7fffffffU, static_cast<std::uint32_t>(sizes[k])) |
+            ((found | signs[k]) & 0x80000000U);
+  }
+  return found;
+}
+
 template <class Tag>
 HWY_INLINE void bytes_to_values(const std::uint8_t* numbers, std::size_t count,
                                 const Scaling& scaling, std::uint8_t* out) {
@@ -201,6 +227,7 @@ HWY_EXPORT(narrow_to_bf16);
 HWY_EXPORT(narrow_to_f16);
 HWY_EXPORT(widen_from_bf16);
 HWY_EXPORT(widen_from_f16);
+HWY_EXPORT(find_largest);
 HWY_EXPORT(values_to_bytes);
 HWY_EXPORT(values_from_bytes);
 
@@ -217,6 +244,9 @@ void widen_bf16(const std::uint8_t* halves, std::size_t count, std::uint8_t* out
 }
 void widen_f16(const std::uint8_t* halves, std::size_t count, std::uint8_t* out) {
   HWY_DYNAMIC_DISPATCH(widen_from_f16)(halves, count, out);
+}
+std::uint32_t largest_size(const std::uint8_t* values, std::size_t count) {
+  return HWY_DYNAMIC_DISPATCH(find_largest)(values, count);
 }
 bool to_bytes(const std::uint8_t* values, std::size_t count, const Scaling& scaling,
               std::uint8_t* out) {

@@ -26,4 +26,10 @@ void pack_groups(const std::uint8_t* raw, std::size_t groups, std::uint8_t base,
 void unpack_groups(const std::uint8_t* packed, std::size_t groups, std::uint8_t base,
                    std::uint8_t* out);
 
+// The first block of kBlockValues values, at `block` or behind it, that has an exponent outside of
+// [base, base + 7]; `blocks` if none has.
+inline constexpr std::size_t kBlockValues = 16;
+std::size_t next_block_outside(const std::uint8_t* raw, std::size_t block, std::size_t blocks,
+                               std::uint8_t base);
+
 }  // namespace varve::codec

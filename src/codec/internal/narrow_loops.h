@@ -16,6 +16,10 @@ bool narrow_f16(const std::uint8_t* values, std::size_t count, std::uint8_t* out
 void widen_bf16(const std::uint8_t* halves, std::size_t count, std::uint8_t* out);
 void widen_f16(const std::uint8_t* halves, std::size_t count, std::uint8_t* out);
 
+// The bits of the largest absolute value, NaN above infinity, with the sign bit set if any value
+// has it.
+std::uint32_t largest_size(const std::uint8_t* values, std::size_t count);
+
 // value = number (from `lowest` to lowest + 255) * scale, or / scale, rounded once to float32.
 struct Scaling {
   float scale = 1;
