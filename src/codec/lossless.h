@@ -18,7 +18,7 @@ enum class Method : std::uint8_t {
   bf16 = 2,             // float32 that were bf16: 2x
   f16 = 3,              // float32 that were IEEE half precision: 2x
   int8 = 4,             // float32 that were a byte, signed or not, times or by a scale: 4x
-  exponent = 5,         // three bits for the exponent: 1.16x on any embedding
+  exponent = 5,         // three bits for the exponent: 1.17x on embeddings
   zstd = 6,             // without magic number, content size and checksum
   zstd_dictionary = 7,  // the same with a dictionary, whose id is in the record
 };
