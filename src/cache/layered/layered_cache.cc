@@ -173,7 +173,7 @@ void StackedCache::fill(const Key& key, const Handle& value, std::int64_t expire
       continue;
     }
     if (i > 0 && !encoded) encoded = options_.encode ? options_.encode(value) : value;
-    const bool kept = tier.put(key, i == 0 ? value : encoded, put_options);
+    const bool kept = tier.put(key, i == 0 ? value : portable_value(encoded), put_options);
     is_in_memory = i == 0 && kept;
   }
   if (is_in_memory || tiers_.empty()) return;
@@ -302,7 +302,8 @@ void StackedCache::make(const Move& move) {
   }
   Tier& target = *tiers_[move.to];
   if (target.may_contain(key)) return;
-  target.put(key, value, {move.value.expires_ms()});
+  if (target.is_persistent()) value = portable_value(value);
+  if (value) target.put(key, value, {move.value.expires_ms()});
   if (options_.exclusive && move.to < move.from) tiers_[move.from]->remove(key);
 }
 
