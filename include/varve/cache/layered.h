@@ -92,6 +92,14 @@ class LayeredCache {
   virtual Result<Handle> get(std::string_view key) = 0;
   // Looks into all tiers and starts all loads, without waiting for one. `keys` may go away.
   virtual std::unique_ptr<Gets> get_batch(std::span<const std::string_view> keys) = 0;
+  // The two halves of it, for callers whose values some `source` of theirs can make. Fills the empty
+  // ones of `out` with what tiers have, adds to `counts`, and returns how many are still empty.
+  // REQUIRES: equal sizes, keys of 1 to kKeyBytesMax bytes.
+  virtual std::size_t find_batch(std::span<const Key> keys, std::span<Handle> out,
+                                 ReadCounts& counts) = 0;
+  // Starts the loads of values that no tier has. `source` outlives the gets.
+  virtual std::unique_ptr<Gets> load_batch(std::span<const std::string_view> keys,
+                                           Source& source) = 0;
   // The same without loads and without moving anything: an empty handle for what no tier has.
   virtual Handle peek(std::string_view key) = 0;
 
@@ -118,7 +126,8 @@ class LayeredCache {
   virtual void settle() = 0;
 };
 
-// `tiers` from the dearest to the cheapest, at most ReadCounts::kTiersMax.
+// `tiers` from the dearest to the cheapest, at most ReadCounts::kTiersMax. Without a `source` only
+// calls that bring their own may load, and nothing can be put or removed.
 std::unique_ptr<LayeredCache> make_layered_cache(std::vector<std::unique_ptr<Tier>> tiers,
                                                  std::shared_ptr<Source> source,
                                                  LayeredOptions options = {});

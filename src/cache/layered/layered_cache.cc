@@ -17,13 +17,36 @@ constexpr std::size_t kGhosts = 4096;
 // After so long a get stops waiting for the load of another thread and loads for itself.
 constexpr std::chrono::seconds kPatience{2};
 
+// Where nothing was given.
+class NoSource final : public Source {
+ public:
+  std::string_view name() const override { return "none"; }
+  std::unique_ptr<Loads> load(std::span<const Key> keys, std::chrono::milliseconds) override {
+    return std::make_unique<NoLoads>(keys.size());
+  }
+
+ private:
+  class NoLoads final : public Loads {
+   public:
+    explicit NoLoads(std::size_t count) : count_(count) {}
+    std::optional<Loaded> next() override {
+      if (next_ == count_) return std::nullopt;
+      return Loaded{next_++, fail(ErrorKind::invalid, "the cache has no last layer to load from")};
+    }
+
+   private:
+    const std::size_t count_;
+    std::size_t next_ = 0;
+  };
+};
+
 }  // namespace
 
 StackedCache::StackedCache(std::vector<std::unique_ptr<Tier>> tiers, std::shared_ptr<Source> source,
                            LayeredOptions options)
     : options_(std::move(options)),
       clock_(options_.clock != nullptr ? *options_.clock : base::system_clock()),
-      source_(std::move(source)),
+      source_(source != nullptr ? std::move(source) : std::make_shared<NoSource>()),
       tiers_(std::move(tiers)),
       moves_(options_.moves_max, options_.move_bytes_max, options_.pool,
              [this](const Move& move) { make(move); }) {
@@ -89,7 +112,51 @@ Handle StackedCache::take_found(const Key& key, const Handle& kept, std::size_t 
 }
 
 std::unique_ptr<Gets> StackedCache::get_batch(std::span<const std::string_view> keys) {
-  return std::make_unique<BatchGets>(*this, keys);
+  return std::make_unique<BatchGets>(*this, keys, *source_, true);
+}
+
+std::unique_ptr<Gets> StackedCache::load_batch(std::span<const std::string_view> keys,
+                                               Source& source) {
+  return std::make_unique<BatchGets>(*this, keys, source, false);
+}
+
+std::size_t StackedCache::find_batch(std::span<const Key> keys, std::span<Handle> out,
+                                     ReadCounts& counts) {
+  std::size_t missing = 0;
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    if (out[i]) continue;
+    if (!tiers_.empty()) out[i] = tiers_[0]->get(keys[i]);
+    if (out[i] && out[i].method() != 0) out[i] = take_found(keys[i], out[i], 0, 0);
+    (out[i] ? counts.tiers[0] : missing) += 1;
+  }
+  if (missing == 0 || tiers_.size() < 2) return missing;
+  missing -= find_batch_below(keys, out, counts);
+  moves_.run_unless_pool();
+  return missing;
+}
+
+// Returns how many it found.
+std::size_t StackedCache::find_batch_below(std::span<const Key> keys, std::span<Handle> out,
+                                           ReadCounts& counts) {
+  std::vector<std::uint64_t> versions(keys.size());
+  std::vector<bool> is_wanted(keys.size());
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    is_wanted[i] = !out[i];
+    if (is_wanted[i]) versions[i] = order_.version(keys[i].hash);
+  }
+  std::size_t found = 0;
+  for (std::size_t tier = 1; tier < tiers_.size(); ++tier) {
+    tiers_[tier]->get_batch(keys, out);
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+      if (!is_wanted[i] || !out[i]) continue;
+      out[i] = take_found(keys[i], out[i], tier, versions[i]);
+      if (!out[i]) continue;
+      is_wanted[i] = false;
+      ++counts.tiers[tier];
+      ++found;
+    }
+  }
+  return found;
 }
 
 Handle StackedCache::peek(std::string_view text) {
@@ -107,28 +174,30 @@ Result<Handle> StackedCache::load(const Key& key) {
     return Handle();
   }
   Flights::Ticket ticket = flights_.join(key.bytes);
-  if (ticket.leads) return load_as_leader(key, ticket.flight);
+  if (ticket.leads) return load_as_leader(key, ticket.flight, *source_);
   counts_.add(loads_shared);
-  return wait_for(key, ticket.flight);
+  return wait_for(key, ticket.flight, *source_);
 }
 
-Result<Handle> StackedCache::wait_for(const Key& key, const std::shared_ptr<Flight>& flight) {
+Result<Handle> StackedCache::wait_for(const Key& key, const std::shared_ptr<Flight>& flight,
+                                      Source& source) {
   const base::TimePoint patience = clock_.now() + kPatience;
   const base::TimePoint deadline = clock_.now() + options_.timeout;
   const Flight::Outcome outcome = flight->wait(clock_, std::min(patience, deadline));
   if (outcome.value) return *outcome.value;
-  if (outcome.leads) return load_as_leader(key, flight);
+  if (outcome.leads) return load_as_leader(key, flight, source);
   if (clock_.now() >= deadline) {
     return fail(ErrorKind::cancelled, "the load of a value by another thread takes too long");
   }
   // A flight of our own that nobody joins.
-  return load_as_leader(key, std::make_shared<Flight>());
+  return load_as_leader(key, std::make_shared<Flight>(), source);
 }
 
-Result<Handle> StackedCache::load_as_leader(const Key& key, const std::shared_ptr<Flight>& flight) {
+Result<Handle> StackedCache::load_as_leader(const Key& key, const std::shared_ptr<Flight>& flight,
+                                            Source& source) {
   const std::uint64_t version = order_.version(key.hash);
   counts_.add(loads);
-  const auto loading = source_->load(std::span(&key, 1), options_.timeout);
+  const auto loading = source.load(std::span(&key, 1), options_.timeout);
   auto loaded = loading->next();
   if (!loaded) {
     loaded = Loads::Loaded{0, fail(ErrorKind::internal, "a load ended without its result")};

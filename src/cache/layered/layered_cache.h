@@ -22,6 +22,9 @@ class StackedCache final : public LayeredCache {
 
   Result<Handle> get(std::string_view key) override;
   std::unique_ptr<Gets> get_batch(std::span<const std::string_view> keys) override;
+  std::size_t find_batch(std::span<const Key> keys, std::span<Handle> out,
+                         ReadCounts& counts) override;
+  std::unique_ptr<Gets> load_batch(std::span<const std::string_view> keys, Source& source) override;
   Handle peek(std::string_view key) override;
   Status put(std::string_view key, std::span<const std::byte> value,
              const PutOptions& options) override;
@@ -72,13 +75,16 @@ class StackedCache final : public LayeredCache {
   };
   // Looks into tiers from `first` on. An empty value: none has it.
   Found find_below(const Key& key, std::size_t first);
+  std::size_t find_batch_below(std::span<const Key> keys, std::span<Handle> out,
+                               ReadCounts& counts);
   // Makes a value of what a tier had and moves it up if that is due. Empty: it was damaged.
   Handle take_found(const Key& key, const Handle& kept, std::size_t number, std::uint64_t version);
 
   Result<Handle> load(const Key& key);
   // For the load of another, with some patience.
-  Result<Handle> wait_for(const Key& key, const std::shared_ptr<Flight>& flight);
-  Result<Handle> load_as_leader(const Key& key, const std::shared_ptr<Flight>& flight);
+  Result<Handle> wait_for(const Key& key, const std::shared_ptr<Flight>& flight, Source& source);
+  Result<Handle> load_as_leader(const Key& key, const std::shared_ptr<Flight>& flight,
+                                Source& source);
   // Ends a flight with what the last layer said, and keeps the value unless it is old by now.
   void land(const Key& key, const std::shared_ptr<Flight>& flight, std::uint64_t version,
             const Result<Handle>& loaded);
