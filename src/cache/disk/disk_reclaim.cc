@@ -68,14 +68,17 @@ bool DiskTier::roll(Leaving& left) {
 bool DiskTier::make_room(std::uint64_t bytes, Leaving& left) {
   if (reclaiming_) return false;
   delete_leftovers();
-  // Segments that are live as a whole are only moved: more turns than segments lead nowhere.
-  for (std::size_t turns = 0;; ++turns) {
+  std::size_t turns = 0;
+  for (std::size_t turns_max = 0;; ++turns) {
     {
       const std::scoped_lock lock(mutex_);
       const bool fits = capacity_.bytes == 0 || used_bytes() + bytes <= capacity_.bytes;
       if (fits && by_number_.size() + 1 < kSegmentsMax) return true;
       // Which entries of the files that are still unread are the newest is not known yet.
-      if (recovering_ || turns > by_number_.size() + 1) return false;
+      if (recovering_) return false;
+      // Segments that are live as a whole are only moved: after two rounds nothing is to be had.
+      if (turns_max == 0) turns_max = 2 * by_number_.size() + 2;
+      if (turns == turns_max) return false;
     }
     const auto victim = next_victim();
     if (!victim) return false;
