@@ -67,6 +67,7 @@ bool DiskTier::roll(Leaving& left) {
 
 bool DiskTier::make_room(std::uint64_t bytes, Leaving& left) {
   if (reclaiming_) return false;
+  kill_again();
   delete_leftovers();
   std::size_t turns = 0;
   for (std::size_t turns_max = 0;; ++turns) {
@@ -179,6 +180,7 @@ void DiskTier::carry_removal(const SegmentEntry& record, const std::shared_ptr<S
 
 void DiskTier::close_segment(const std::shared_ptr<Segment>& segment) {
   const std::uint64_t bytes = segment->disk_bytes();
+  std::erase_if(to_kill_, [&](const auto& one) { return one.first == segment; });
   {
     const std::scoped_lock lock(mutex_);
     const auto at = by_number_.find(segment->number());

@@ -106,11 +106,7 @@ void DiskTier::load(const std::shared_ptr<Segment>& segment, const Recovery& rec
         if (!load_entry(record, id->second)) to_kill.push_back(record.offset);
       }
     }
-    for (const std::uint64_t offset : to_kill) {
-      if (segment->kill(offset)) continue;
-      note_error();
-      unsure_ = true;
-    }
+    for (const std::uint64_t offset : to_kill) kill(segment, offset);
     end = from;
   }
 }

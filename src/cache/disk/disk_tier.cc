@@ -33,6 +33,7 @@ DiskTier::DiskTier(DiskOptions options, std::unique_ptr<EvictionPolicy> policy,
 DiskTier::~DiskTier() {
   stop_recovery();
   const base::Turn::Held held(turn_);
+  kill_again();
   seal_active();
 }
 

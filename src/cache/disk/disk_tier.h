@@ -107,7 +107,8 @@ class DiskTier final : public Tier {
                bool is_move, Leaving& left);
   // Takes an entry out of the index.
   void take_out(const Found& found, Cause cause, Fate fate, Leaving& left);
-  void kill(const Found& found);
+  void kill(const std::shared_ptr<Segment>& segment, std::uint64_t offset);
+  void kill_again();
   void drop_expired(const Key& key);
   void bury(const Key& key, Leaving& left);
   bool may_write() const;
@@ -192,6 +193,7 @@ class DiskTier final : public Tier {
   // Some void record may be live on disk after a write that failed: removals are then written down
   // also for keys that are not known.
   bool unsure_ = false;
+  std::vector<std::pair<std::shared_ptr<Segment>, std::uint64_t>> to_kill_;  // what failed
   std::vector<std::pair<std::string, std::uint64_t>> leftovers_;  // files to delete, with sizes
   struct Cursor {
     std::uint32_t number = 0;

@@ -10,6 +10,8 @@ namespace {
 constexpr base::Duration kPause = std::chrono::seconds(1);
 // Each turn makes a segment; more are needed only where survivors fill it at once.
 constexpr int kRollsMax = 8;
+// Beyond that a disk is broken, not busy.
+constexpr std::size_t kToKillMax = 4096;
 
 }  // namespace
 
@@ -145,7 +147,7 @@ void DiskTier::publish(std::string_view key, const Placed& placed, const std::op
     }
     if (recovering_) overruled_.insert(hash);
   }
-  if (old) kill(*old);
+  if (old) kill(old->segment, old->entry.offset());
 }
 
 void DiskTier::count_live(const IndexEntry& entry, const SegmentEntry& record) {
@@ -221,13 +223,18 @@ void DiskTier::take_out(const Found& found, Cause cause, Fate fate, Leaving& lef
     note_left(entry, cause, identity, left);
     if (recovering_) overruled_.insert(entry.hash);
   }
-  if (fate != Fate::file_goes) kill(found);
+  if (fate != Fate::file_goes) kill(found.segment, found.entry.offset());
 }
 
-void DiskTier::kill(const Found& found) {
-  if (found.segment->kill(found.entry.offset())) return;
+void DiskTier::kill(const std::shared_ptr<Segment>& segment, std::uint64_t offset) {
+  if (segment->kill(offset)) return;
   note_error();
   unsure_ = true;
+  if (to_kill_.size() < kToKillMax) to_kill_.emplace_back(segment, offset);
+}
+
+void DiskTier::kill_again() {
+  std::erase_if(to_kill_, [](const auto& one) { return one.first->kill(one.second).has_value(); });
 }
 
 bool DiskTier::remove(const Key& key) {

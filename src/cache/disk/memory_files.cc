@@ -31,7 +31,8 @@ class MemoryFile final : public File {
     return bytes;
   }
   Status write(std::uint64_t offset, base::ByteSpan bytes) override {
-    const auto fault = files_.ask(MemoryFiles::Call::write);
+    const bool extends = offset + bytes.size() > *size();
+    const auto fault = files_.ask(extends ? MemoryFiles::Call::extend : MemoryFiles::Call::write);
     if (fault == MemoryFiles::Fault::fails) return injected();
     if (fault == MemoryFiles::Fault::part) bytes = bytes.first(bytes.size() / 2);
     const std::scoped_lock lock(node_->mutex);

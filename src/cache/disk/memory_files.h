@@ -20,7 +20,8 @@ class MemoryFiles final : public FileAccess {
     fails,  // an error, nothing done
     part,   // half of the bytes are written, then an error
   };
-  enum class Call { create, reserve, write, cut, sync, remove, open, read, list };
+  // `extend` is a write beyond the end of the file.
+  enum class Call { create, reserve, write, extend, cut, sync, remove, open, read, list };
   // Asked before each call; called without a lock.
   using Faults = std::function<Fault(Call)>;
 
