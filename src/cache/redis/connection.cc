@@ -22,6 +22,31 @@ tl::unexpected<Error> broken(std::string_view what, int error) {
               fmt::format("redis: {}: {}", what, std::generic_category().message(error)));
 }
 
+// No command that we send has a longer answer; hiredis would reserve memory for what is promised.
+constexpr long long kElementsMax = 65'536;
+
+redisReplyObjectFunctions& plain_functions() {
+  static redisReplyObjectFunctions functions = [] {
+    redisReader* reader = redisReaderCreate();
+    redisReplyObjectFunctions found = *reader->fn;
+    redisReaderFree(reader);
+    return found;
+  }();
+  return functions;
+}
+
+redisReplyObjectFunctions* bounded_functions() {
+  static redisReplyObjectFunctions functions = [] {
+    redisReplyObjectFunctions bounded = plain_functions();
+    bounded.createArray = [](const redisReadTask* task, auto elements) -> void* {
+      if (static_cast<long long>(elements) > kElementsMax) return nullptr;
+      return plain_functions().createArray(task, elements);
+    };
+    return bounded;
+  }();
+  return &functions;
+}
+
 }  // namespace
 
 Result<SocketAddress> resolve(const Address& address) {
@@ -50,7 +75,8 @@ Result<SocketAddress> resolve(const Address& address) {
   return found;
 }
 
-Connection::Connection(int socket) : socket_(socket), reader_(redisReaderCreate()) {}
+Connection::Connection(int socket)
+    : socket_(socket), reader_(redisReaderCreateWithFunctions(bounded_functions())) {}
 
 Connection::~Connection() { ::close(socket_); }
 
