@@ -88,7 +88,7 @@ struct TierStats {
   // Memory of entries that left while handles to them live. Not charged: it is the callers'.
   std::uint64_t held_bytes = 0;
   std::uint64_t round_trips = 0;  // to a server
-  bool available = true;  // false: switched off for now after failures (circuit breaker)
+  bool available = true;          // false: switched off for now after failures (circuit breaker)
 };
 
 // Thread-safe: any method, any thread. Nothing here fails: what cannot be read, found, decoded or
