@@ -14,12 +14,18 @@ Status PackSource::compact() {
 }
 
 Status Compaction::run() {
+  now_ms_ = source_.clock_.wall_ms();
+  // Writes of processes that died may land later than ours.
+  const std::int64_t late_ms = std::chrono::milliseconds(kLateMax).count();
+  settled_below_ = static_cast<std::uint64_t>(std::max<std::int64_t>(0, now_ms_ - late_ms))
+                   << kSequenceBits;
   {
     // Before the list: a write that is not unsettled now is listed, or gets a higher sequence.
     const std::lock_guard lock(source_.sequence_mutex_);
-    settled_below_ = source_.unsettled_.empty() ? ~std::uint64_t{0} : *source_.unsettled_.begin();
+    if (!source_.unsettled_.empty()) {
+      settled_below_ = std::min(settled_below_, *source_.unsettled_.begin());
+    }
   }
-  now_ms_ = source_.clock_.wall_ms();
   VARVE_CHECK(read_inputs());
   survey();
   if (!choose()) return {};

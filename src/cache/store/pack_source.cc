@@ -37,7 +37,8 @@ PackSource::PackSource(std::shared_ptr<store::ObjectStore> store, StoreSourceOpt
       options_(std::move(options)),
       folder_(options_.prefix + "/"),
       clock_(clock),
-      random_(seed) {}
+      random_(seed),
+      opened_at_(clock.now()) {}
 
 std::unique_ptr<Loads> PackSource::load(std::span<const Key> keys,
                                         std::chrono::milliseconds timeout) {
@@ -59,10 +60,11 @@ Status PackSource::put_batch(std::span<const Key> keys, std::span<const Handle> 
 }
 
 Status PackSource::remove_batch(std::span<const Key> keys) {
-  bool may_land = false;
+  // A value that nobody has seen yet, of this process or one before it, is to be hidden as well.
+  bool may_land = clock_.now() < opened_at_ + kLateMax;
   {
     const std::lock_guard lock(sequence_mutex_);
-    may_land = !unsettled_.empty();
+    may_land = may_land || !unsettled_.empty();
   }
   std::vector<Item> items;
   {
@@ -80,8 +82,7 @@ class PackSource::Writing {
  public:
   Writing(PackSource& source, std::size_t count) : source_(source) {
     // Time, so that a write of a process that died, which lands after this one began, is older.
-    const auto hint = static_cast<std::uint64_t>(std::max<std::int64_t>(0, source.clock_.wall_ms()))
-                      << 20;
+    const auto hint = static_cast<std::uint64_t>(source.clock_.wall_ms()) << kSequenceBits;
     const std::lock_guard lock(source.sequence_mutex_);
     first_ = std::max(source.next_sequence_, hint);
     source.next_sequence_ = first_ + count;

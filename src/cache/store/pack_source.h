@@ -19,6 +19,11 @@
 
 namespace varve::cache::packs {
 
+// No request of a process lands so long after the process gave it up.
+inline constexpr std::chrono::minutes kLateMax{15};
+// Sequences begin at the time of their write, in milliseconds since 1970, shifted by so many bits.
+inline constexpr unsigned kSequenceBits = 20;
+
 class PackSource final : public StoreSource {
  public:
   PackSource(std::shared_ptr<store::ObjectStore> store, StoreSourceOptions options,
@@ -60,6 +65,7 @@ class PackSource final : public StoreSource {
   const std::string folder_;  // the prefix with its '/'
   base::Clock& clock_;
   base::Random random_;
+  const base::TimePoint opened_at_;
 
   mutable std::shared_mutex index_mutex_;
   PackIndex index_ VARVE_GUARDED_BY(index_mutex_);
