@@ -184,6 +184,31 @@ TEST(StoreSourceFault, RandomOperationsEqualAModel) {
   }
 }
 
+// A put that failed lands when its key was removed and all packs were merged.
+TEST(StoreSourceFault, ARemovalHidesWhatLandsLate) {
+  for (const bool reopened : {false, true}) {
+    base::ManualClock clock(kStart);
+    const auto faults = std::make_shared<store::FaultStore>(store::make_memory_store(clock), clock,
+                                                            1, store::FaultPlan{});
+    auto source = open_origin(faults, clock);
+    ASSERT_TRUE(put_one(*source, "other", "x"));
+    faults->set_plan({.land_late = 1, .late_requests_max = 1'000'000});
+    EXPECT_EQ(put_one(*source, "k", "late").error().kind, ErrorKind::unavailable);
+    faults->set_plan({});
+    clock.advance(std::chrono::seconds(1));
+    if (reopened) source = open_origin(faults, clock);
+    ASSERT_TRUE(remove_one(*source, "k"));
+    ASSERT_TRUE(put_one(*source, "other", "y"));
+    // The process that knows of the put waits for it however long it takes.
+    if (!reopened) clock.advance(kLateMax * 2);
+    ASSERT_TRUE(source->compact());
+    ASSERT_TRUE(source->compact());
+    faults->flush_late();
+    ASSERT_EQ(faults->counts().landed_late, 1U);
+    EXPECT_EQ(load_one(*open_origin(faults, clock), "k"), "<none>");
+  }
+}
+
 TEST(StoreSourceFault, ThreadsReadAndWriteWhileOneMerges) {
   const auto store = store::make_memory_store();
   const StoreSourceOptions options{.pack_bytes = 4'000};
