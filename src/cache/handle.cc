@@ -27,7 +27,8 @@ void start(Alone& alone) {
 }  // namespace
 
 void Pinned::give_back() {
-  if ((state.load(std::memory_order_relaxed) & kAlone) == 0) {
+  // Acquires what all others did before they let go. No fence: TSan does not know them.
+  if ((state.load(std::memory_order_acquire) & kAlone) == 0) {
     give_back_entry(*this);
     return;
   }
