@@ -37,6 +37,7 @@ class Lfu final : public EvictionPolicy {
     place(slot, raised(level));
     pass_time();
   }
+  bool touch_is_concurrent() const override { return false; }
   void remove(SlotId slot) override {
     list(level_of(slot)).remove(links_, slot, 0);
     --size_;

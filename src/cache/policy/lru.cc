@@ -17,6 +17,7 @@ class Recency final : public EvictionPolicy {
   void touch(SlotId slot) override {
     if (hits_count_) list_.move_to_back(links_, slot);
   }
+  bool touch_is_concurrent() const override { return !hits_count_; }
   void remove(SlotId slot) override { list_.remove(links_, slot, 0); }
   SlotId evict() override {
     const SlotId slot = list_.front();

@@ -54,6 +54,7 @@ class WTinyLfu final : public EvictionPolicy {
     ++hits_;
     climb();
   }
+  bool touch_is_concurrent() const override { return false; }
   void remove(SlotId slot) override {
     if (slot == candidate_) candidate_ = kNoSlot;
     list(entries_[slot].part).remove(links_, slot, entries_[slot].charge);
