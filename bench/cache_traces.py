@@ -9,7 +9,6 @@ from measure import command
 
 import cache_oracle  # of tests/e2e, which measure puts on the path
 
-
 SIZES = ["0.1%", "1%", "10%"]
 OPTIMUM = "optimum"
 # Points of miss ratio. The default must be this close to LRU everywhere ...

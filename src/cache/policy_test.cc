@@ -41,12 +41,20 @@ std::vector<Access> skewed(std::size_t count, std::uint64_t keys, std::uint64_t 
 
 class EveryPolicy : public testing::TestWithParam<std::string_view> {};
 
-INSTANTIATE_TEST_SUITE_P(Names, EveryPolicy, testing::ValuesIn(policy_names()),
+std::vector<std::string_view> names_and_combinations() {
+  std::vector<std::string_view> names(policy_names().begin(), policy_names().end());
+  names.insert(names.end(), {"s3-fifo+forecast", "lru+forecast"});
+  return names;
+}
+
+INSTANTIATE_TEST_SUITE_P(Names, EveryPolicy, testing::ValuesIn(names_and_combinations()),
                          [](const auto& test) {
                            std::string name(test.param);
-                           std::erase(name, '-');
+                           std::erase_if(name, [](char c) { return c == '-' || c == '+'; });
                            return name;
                          });
+
+TEST(Policy, TheDefaultIsNamedFirst) { EXPECT_EQ(policy_names().front(), kDefaultPolicy); }
 
 TEST_P(EveryPolicy, EvictsWhatItHoldsAndEachEntryOnce) {
   for (const std::uint64_t seed : {1U, 2U, 3U}) {
@@ -189,6 +197,8 @@ TEST(Policy, UnknownNamesListTheKnownOnes) {
   ASSERT_FALSE(policy);
   EXPECT_EQ(policy.error().kind, ErrorKind::invalid);
   EXPECT_NE(policy.error().hint.find("s3-fifo, sieve"), std::string::npos);
+  EXPECT_FALSE(make_policy("mru+forecast", 1));
+  EXPECT_FALSE(make_policy("+forecast", 1));
 }
 
 TEST(FrequencySketch, NeverCountsTooLittleBeforeItAges) {
