@@ -24,8 +24,8 @@ namespace varve {
 // What is kept of the store, from the dearest tier to the cheapest. Sections of clusters go through
 // it; centroids, key maps and the log are kept beside it.
 struct CacheOptions {
-  // Memory for sections as they are used, bookkeeping included; 0: a quarter of the machine's memory,
-  // at most 4 GiB.
+  // Memory for sections as they are used, bookkeeping included; 0: a quarter of the machine's
+  // memory, at most 4 GiB.
   std::uint64_t ram_bytes_max = 0;
   // Memory for sections that had to leave it, losslessly compressed; 0: no such tier.
   std::uint64_t compressed_bytes_max = 0;

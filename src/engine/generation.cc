@@ -298,10 +298,9 @@ Result<std::shared_ptr<const SortedRows>> Generation::sorted_rows(const Env& env
       if (!parts_[part].is_stale(row)) sorted->rows.push_back({part, row});
     }
   }
-  std::sort(sorted->rows.begin(), sorted->rows.end(),
-            [&](const RowLocation& a, const RowLocation& b) {
-              return sorted->key(a) < sorted->key(b);
-            });
+  std::sort(
+      sorted->rows.begin(), sorted->rows.end(),
+      [&](const RowLocation& a, const RowLocation& b) { return sorted->key(a) < sorted->key(b); });
   sorted_ = std::move(sorted);
   return sorted_;
 }

@@ -36,7 +36,6 @@ struct PartRows {
   // Cosine only; rows so long or so short that float32 products of them over- or underflow. Their
   // distances are computed in double.
   std::vector<std::uint32_t> extreme;
-
 };
 
 // A value that is made at most once and then read without a lock.
@@ -132,8 +131,8 @@ class Generation {
 
   const SectionContext& context() const { return context_; }
 
-  // One kind of section of several parts, through the cache: RowsView, IdsView or MetadataView, whose
-  // view is empty for a part without metadata.
+  // One kind of section of several parts, through the cache: RowsView, IdsView or MetadataView,
+  // whose view is empty for a part without metadata.
   template <typename View>
   Result<std::vector<View>> views(const Env& env, std::span<const std::uint32_t> parts) const;
   // One section past the cache, for jobs that read everything once.

@@ -19,6 +19,7 @@
 #include "engine/section_cache.h"
 #include "engine/section_views.h"
 #include "engine/validate.h"
+#include "engine/warm.h"
 #include "format/envelope.h"
 
 namespace varve::engine {
@@ -169,6 +170,19 @@ class StoredIndex final : public Index {
     return on_current_view([&](const View& view) { return info_of(view); });
   }
 
+  Result<std::uint64_t> warm(const ProgressSink& progress) override {
+    return on_current_view(
+        [&](const View& view) { return engine::warm(*core_, view, false, 0, progress); });
+  }
+  Result<std::uint64_t> pin(std::chrono::seconds ttl, const ProgressSink& progress) override {
+    const std::int64_t until_ms =
+        ttl.count() == 0 ? 0 : core_->env.clock->wall_ms() + std::int64_t{1000} * ttl.count();
+    return on_current_view(
+        [&](const View& view) { return engine::warm(*core_, view, true, until_ms, progress); });
+  }
+  Result<std::uint64_t> unpin() override { return core_->env.sections->unpin(core_->index); }
+  Result<std::uint64_t> evict() override { return core_->env.sections->forget(core_->index); }
+
   void close() override {
     is_closed_ = true;
     core_->writer.close();
@@ -260,8 +274,7 @@ class StoredIndex final : public Index {
     auto next = added.begin();
     KeyPage page;
     while (page.keys.size() < limit && (row != rows.end() || next != added.end())) {
-      const bool from_row =
-          next == added.end() || (row != rows.end() && sorted->key(*row) < *next);
+      const bool from_row = next == added.end() || (row != rows.end() && sorted->key(*row) < *next);
       if (!from_row) {
         if (row != rows.end() && sorted->key(*row) == *next) ++row;
         page.keys.emplace_back(*next++);

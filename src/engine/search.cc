@@ -206,7 +206,8 @@ class Search {
       return;
     }
     kernels::inner_product(scratch.query.data(), part.rows, out);
-    for (std::size_t i = 0; i < part.rows.count; ++i) out[i] = 1.0F - out[i] * part.inverse_norms[i];
+    for (std::size_t i = 0; i < part.rows.count; ++i)
+      out[i] = 1.0F - out[i] * part.inverse_norms[i];
     for (const std::uint32_t row : part.extreme) {
       out[row] = static_cast<float>(exact_distance(part.rows, row));
     }

@@ -142,16 +142,49 @@ std::uint64_t SectionCache::bytes_of(const format::Uuid& index, std::size_t numb
   return bytes;
 }
 
-void SectionCache::forget(const format::Uuid& index) {
+std::uint64_t SectionCache::forget(const format::Uuid& index) {
   const std::string prefix = section_key_prefix(index);
+  std::uint64_t bytes = 0;
   for (std::size_t number = 0; number < cache_->tier_count(); ++number) {
     std::vector<std::string> keys;
-    cache_->tier(number).each([&](std::string_view key, std::uint64_t, bool) {
-      if (key.starts_with(prefix)) keys.emplace_back(key);
+    cache_->tier(number).each([&](std::string_view key, std::uint64_t size, bool) {
+      if (!key.starts_with(prefix)) return true;
+      keys.emplace_back(key);
+      bytes += size;
       return true;
     });
     for (const std::string& key : keys) cache_->evict(key);
   }
+  return bytes;
+}
+
+Result<std::uint64_t> SectionCache::warm(const Env& env, const SectionContext& context,
+                                         std::span<PartSlot* const> slots, format::Section section,
+                                         bool pins, std::int64_t until_ms) {
+  VARVE_TRY(const auto handles, get(env, context, slots, section));
+  std::uint64_t bytes = 0;
+  for (std::size_t i = 0; i < slots.size(); ++i) {
+    bytes += handles[i].bytes().size();
+    if (!pins) continue;
+    const SectionKey key = section_key(context.index, slots[i]->ref.id, section);
+    if (cache_->pin_found(text_of(key), handles[i], until_ms)) continue;
+    return fail(ErrorKind::overloaded,
+                "pinned sections would take more than half of the memory tier",
+                "a larger cache.ram_bytes_max, or pin less");
+  }
+  return bytes;
+}
+
+std::uint64_t SectionCache::unpin(const format::Uuid& index) {
+  if (cache_->tier_count() == 0) return 0;
+  const std::string prefix = section_key_prefix(index);
+  std::vector<std::string> keys;
+  cache_->tier(0).each([&](std::string_view key, std::uint64_t, bool pinned) {
+    if (pinned && key.starts_with(prefix)) keys.emplace_back(key);
+    return true;
+  });
+  for (const std::string& key : keys) cache_->unpin(key);
+  return keys.size();
 }
 
 }  // namespace varve::engine

@@ -47,10 +47,17 @@ class SectionCache {
     return views;
   }
 
+  // Brings sections into the cache; returns their bytes. With `pins`, keeps them in the first tier
+  // until `until_ms` (since 1970; 0: no end). `overloaded`: pinned bytes are at their limit.
+  Result<std::uint64_t> warm(const Env& env, const SectionContext& context,
+                             std::span<PartSlot* const> slots, format::Section section, bool pins,
+                             std::int64_t until_ms);
+  // Returns how many sections of the index were pinned.
+  std::uint64_t unpin(const format::Uuid& index);
   // Bytes that tier `number` keeps of the index.
   std::uint64_t bytes_of(const format::Uuid& index, std::size_t number);
-  // Removes what the tiers keep of the index.
-  void forget(const format::Uuid& index);
+  // Removes what the tiers keep of the index; returns how many bytes that were.
+  std::uint64_t forget(const format::Uuid& index);
 
  private:
   Result<std::vector<cache::Handle>> get(const Env& env, const SectionContext& context,

@@ -92,9 +92,9 @@ class LayeredCache {
   virtual Result<Handle> get(std::string_view key) = 0;
   // Looks into all tiers and starts all loads, without waiting for one. `keys` may go away.
   virtual std::unique_ptr<Gets> get_batch(std::span<const std::string_view> keys) = 0;
-  // The two halves of it, for callers whose values some `source` of theirs can make. Fills the empty
-  // ones of `out` with what tiers have, adds to `counts`, and returns how many are still empty.
-  // REQUIRES: equal sizes, keys of 1 to kKeyBytesMax bytes.
+  // The two halves of it, for callers whose values some `source` of theirs can make. Fills the
+  // empty ones of `out` with what tiers have, adds to `counts`, and returns how many are still
+  // empty. REQUIRES: equal sizes, keys of 1 to kKeyBytesMax bytes.
   virtual std::size_t find_batch(std::span<const Key> keys, std::span<Handle> out,
                                  ReadCounts& counts) = 0;
   // Starts the loads of values that no tier has. `source` outlives the gets.
@@ -117,6 +117,8 @@ class LayeredCache {
   // Loads the value if need be and keeps it in the first tier until unpin or `until_ms` (since
   // 1970; 0: no end). False: there is no value, or pinned bytes are at their limit.
   virtual Result<bool> pin(std::string_view key, std::int64_t until_ms) = 0;
+  // The same for a value that the caller has from this cache.
+  virtual bool pin_found(std::string_view key, const Handle& value, std::int64_t until_ms) = 0;
   virtual bool unpin(std::string_view key) = 0;
 
   virtual std::size_t tier_count() const = 0;

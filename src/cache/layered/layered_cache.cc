@@ -309,17 +309,27 @@ void StackedCache::evict(std::string_view text) {
 }
 
 Result<bool> StackedCache::pin(std::string_view text, std::int64_t until_ms) {
+  if (auto checked = check_key(text); !checked) return tl::unexpected(checked.error());
+  const std::uint64_t version = order_.version(Key(text).hash);
   auto value = get(text);
   if (!value) return tl::unexpected(value.error());
-  if (!*value || tiers_.empty()) return false;
+  return *value && pin_value(text, *value, version, until_ms);
+}
+
+bool StackedCache::pin_found(std::string_view text, const Handle& value, std::int64_t until_ms) {
+  return check_key(text) && pin_value(text, value, order_.version(Key(text).hash), until_ms);
+}
+
+bool StackedCache::pin_value(std::string_view text, const Handle& value, std::uint64_t version,
+                             std::int64_t until_ms) {
+  if (tiers_.empty()) return false;
   const Key key(text);
-  const std::uint64_t version = order_.version(key.hash);
   if (tiers_[0]->pin(key, until_ms)) return true;
   {
     // It was found further down.
     const WriteOrder::Bringing turn(order_, key.hash, version);
     if (!turn.is_current()) return false;
-    if (!tiers_[0]->may_contain(key)) tiers_[0]->put(key, *value, {value->expires_ms()});
+    if (!tiers_[0]->may_contain(key)) tiers_[0]->put(key, value, {value.expires_ms()});
   }
   moves_.run_unless_pool();
   return tiers_[0]->pin(key, until_ms);
@@ -341,7 +351,7 @@ bool StackedCache::is_asked_often(std::uint64_t hash) {
 bool StackedCache::left_before(std::uint64_t hash) {
   std::lock_guard lock(sketch_mutex_);
   if (left_.take(hash)) return true;
-  left_.add(hash);
+  left_.add(hash, {});
   return false;
 }
 

@@ -33,6 +33,7 @@ class StackedCache final : public LayeredCache {
   Status remove(std::string_view key) override;
   void evict(std::string_view key) override;
   Result<bool> pin(std::string_view key, std::int64_t until_ms) override;
+  bool pin_found(std::string_view key, const Handle& value, std::int64_t until_ms) override;
   bool unpin(std::string_view key) override;
   std::size_t tier_count() const override { return tiers_.size(); }
   Tier& tier(std::size_t number) override { return *tiers_[number]; }
@@ -92,6 +93,9 @@ class StackedCache final : public LayeredCache {
   // take part lose what they have of the key. REQUIRES: the turn of the key.
   void fill(const Key& key, const Handle& value, std::int64_t expires_ms);
 
+  // `version` is from before the value was read.
+  bool pin_value(std::string_view key, const Handle& value, std::uint64_t version,
+                 std::int64_t until_ms);
   void demote(std::size_t number, const Removal& removal);
   void make(const Move& move);
   bool is_asked_often(std::uint64_t hash);

@@ -117,8 +117,10 @@ void add_trace_bench(CLI::App& group, const VerbTable& verbs) {
   CLI::App* command =
       group.add_subcommand("trace", "Miss ratios of eviction policies on recorded accesses");
   command->add_option("FILE", arguments->files, "Traces, compressed or not")->required();
-  command->add_option("--policy", arguments->policies,
-                      "s3-fifo, sieve, w-tinylfu, lru, lfu, fifo, optimum; default: all");
+  command->add_option(
+      "--policy", arguments->policies,
+      "s3-fifo, sieve, w-tinylfu, lru, lfu, fifo, each also with +forecast, or optimum; "
+      "default: all without");
   command->add_option("--size", arguments->sizes,
                       "Capacities: % of all values, or items or bytes; default 0.1%,1%,10%");
   command->add_option("--format", arguments->format,
