@@ -27,7 +27,7 @@ void start(Alone& alone) {
 }  // namespace
 
 void Pinned::give_back() {
-  // A load instead of a fence, which TSan does not know: all unpins are one release sequence.
+  // Acquires what all others did before they let go. No fence: TSan does not know them.
   if ((state.load(std::memory_order_acquire) & kAlone) == 0) {
     give_back_entry(*this);
     return;

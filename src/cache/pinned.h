@@ -5,7 +5,7 @@
 
 namespace varve::cache {
 
-// REQUIRES: `pinned` is an entry of a memory tier, seen dying without pins.
+// REQUIRES: `pinned` is an entry of a memory tier that this thread has just made free.
 void give_back_entry(Pinned& pinned);
 
 }  // namespace varve::cache

@@ -1,11 +1,13 @@
-#include "cache/policy.h"
+#include "varve/cache/policy.h"
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <cmath>
 #include <list>
 #include <map>
 #include <set>
+#include <thread>
 
 #include "base/random.h"
 #include "cache/policy/frequency_sketch.h"
@@ -90,6 +92,36 @@ TEST_P(EveryPolicy, HoldsEverythingThatFits) {
   const Trace trace(skewed(20'000, 300, 8));
   EXPECT_EQ(misses(GetParam(), trace, trace.total_size()), trace.key_count());
   EXPECT_EQ(count_misses_of_optimum(trace, trace.total_size()), trace.key_count());
+}
+
+TEST_P(EveryPolicy, TakesHitsOfOtherThreadsBesideItsOwnWork) {
+  const auto policy = policy_named(GetParam());
+  if (!policy->touch_is_concurrent()) return;
+  constexpr SlotId kSlots = 5'000;
+  policy->set_capacity(kSlots);
+  std::atomic<SlotId> inserted = 0;
+  std::atomic<bool> done = false;
+  std::vector<std::thread> readers;
+  for (std::uint64_t seed = 1; seed <= 2; ++seed) {
+    readers.emplace_back([&, seed] {
+      base::Random random(seed);
+      while (!done.load()) {
+        policy->touch(static_cast<SlotId>(random.below(inserted.load() + 1)));
+      }
+    });
+  }
+  std::set<SlotId> held;
+  for (int round = 0; round < 4; ++round) {
+    for (SlotId slot = 0; slot < kSlots; ++slot) {
+      if (held.insert(slot).second) policy->insert(slot, slot * 0x9E3779B97F4A7C15, 1);
+      inserted.store(std::max(inserted.load(), slot));
+      while (held.size() > kSlots / 2 && held.erase(policy->evict()) == 1) continue;
+    }
+  }
+  done.store(true);
+  for (std::thread& reader : readers) reader.join();
+  while (!held.empty()) ASSERT_EQ(held.erase(policy->evict()), 1U);
+  EXPECT_EQ(policy->size(), 0U);
 }
 
 // Written on standard containers, so that no code is shared.

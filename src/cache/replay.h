@@ -5,7 +5,7 @@
 #include <span>
 #include <vector>
 
-#include "cache/policy.h"
+#include "varve/cache/policy.h"
 
 namespace varve::cache {
 

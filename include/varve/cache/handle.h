@@ -10,10 +10,10 @@
 
 namespace varve::cache {
 
-// What keeps the bytes of a handle alive: a count and two flags in one word, so that a hit costs
-// one atomic addition and no lock. The low half counts pins. Live: pinning is allowed. Dying:
-// removed from its tier, to be given back by whoever lets go last. Neither: free, or being filled;
-// pins that come then are mistakes of readers without a lock and go away again.
+// What keeps the bytes of a handle alive: a count and flags in one word. The low half counts pins.
+// Live: in its tier, pinning is allowed. Dying: taken out and needed by counted handles only, to be
+// given back by whoever lets go last. Neither: free, being filled, or taken out a moment ago; pins
+// that come then are mistakes of readers without a lock and go away again.
 struct Pinned {
   static constexpr std::uint64_t kLive = std::uint64_t{1} << 63;
   static constexpr std::uint64_t kDying = std::uint64_t{1} << 62;
@@ -24,9 +24,20 @@ struct Pinned {
 
   // REQUIRES: the caller holds a pin already.
   void pin_again() { state.fetch_add(1, std::memory_order_relaxed); }
+  // Whoever takes the last pin of a dying one off makes it free in the same step; nobody else
+  // touches it afterwards.
   void unpin() {
-    const std::uint64_t before = state.fetch_sub(1, std::memory_order_release);
-    if ((before & kDying) != 0 && static_cast<std::uint32_t>(before) == 1) give_back();
+    std::uint64_t seen = state.load(std::memory_order_relaxed);
+    while (true) {
+      const bool last = (seen & ~kAlone) == (kDying | 1);
+      const std::uint64_t next = last ? seen & kAlone : seen - 1;
+      if (!state.compare_exchange_weak(seen, next, std::memory_order_acq_rel,
+                                       std::memory_order_relaxed)) {
+        continue;
+      }
+      if (last) give_back();
+      return;
+    }
   }
 
  private:
@@ -46,10 +57,12 @@ class Handle {
   // A block of `bytes` on a 64-byte boundary for the caller to fill before it shares the handle.
   static Handle make(std::size_t bytes, std::span<std::byte>& to_fill);
 
-  // For tiers: `pin` is handed over. `method` and `raw_bytes` as below.
+  // For tiers: `pin` is handed over. `method` and `raw_bytes` as below. With a `word`, the entry is
+  // announced there (cache/memory/hazard.h) instead of being counted.
   Handle(Pinned* pin, std::span<const std::byte> bytes, std::uint8_t method,
-         std::uint64_t raw_bytes)
+         std::uint64_t raw_bytes, std::atomic<Pinned*>* word = nullptr)
       : pin_(pin),
+        word_(word),
         data_(bytes.data()),
         size_(bytes.size()),
         raw_size_(raw_bytes),
@@ -66,13 +79,21 @@ class Handle {
   }
   Handle(Handle&& other) noexcept
       : pin_(std::exchange(other.pin_, nullptr)),
+        word_(std::exchange(other.word_, nullptr)),
         data_(other.data_),
         size_(other.size_),
         raw_size_(other.raw_size_),
         expires_ms_(other.expires_ms_),
         method_(other.method_) {}
-  Handle& operator=(Handle other) noexcept {
-    std::swap(pin_, other.pin_);
+  Handle& operator=(const Handle& other) {
+    if (this != &other) *this = Handle(other);
+    return *this;
+  }
+  Handle& operator=(Handle&& other) noexcept {
+    if (this == &other) return *this;
+    let_go();
+    pin_ = std::exchange(other.pin_, nullptr);
+    word_ = std::exchange(other.word_, nullptr);
     data_ = other.data_;
     size_ = other.size_;
     raw_size_ = other.raw_size_;
@@ -80,11 +101,10 @@ class Handle {
     method_ = other.method_;
     return *this;
   }
-  ~Handle() {
-    if (pin_ != nullptr) pin_->unpin();
-  }
+  ~Handle() { let_go(); }
 
   explicit operator bool() const { return pin_ != nullptr; }
+  Pinned* pinned() const { return pin_; }  // for tiers
   // As stored: the value itself, or what codec::Method `method()` made of its raw_bytes() bytes.
   // What LayeredCache returns is always the value itself.
   std::span<const std::byte> bytes() const { return {data_, size_}; }
@@ -107,7 +127,16 @@ class Handle {
   }
 
  private:
+  void let_go() {
+    if (word_ != nullptr) {
+      word_->store(nullptr, std::memory_order_release);
+    } else if (pin_ != nullptr) {
+      pin_->unpin();
+    }
+  }
+
   Pinned* pin_ = nullptr;
+  std::atomic<Pinned*>* word_ = nullptr;
   const std::byte* data_ = nullptr;
   std::size_t size_ = 0;
   std::uint64_t raw_size_ = 0;

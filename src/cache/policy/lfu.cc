@@ -20,9 +20,10 @@ constexpr std::uint64_t kUsesPerDecay = 16;
 // level 0, all others shift. The level of a slot is kept relative to the number of shifts.
 class Lfu final : public EvictionPolicy {
  public:
-  explicit Lfu(std::uint64_t seed) : random_(seed) {}
+  explicit Lfu(std::uint64_t seed) : seed_(seed), random_(seed) {}
 
   std::string_view name() const override { return "lfu"; }
+  std::unique_ptr<EvictionPolicy> fresh() const override { return make_lfu(seed_ + 1); }
   void set_capacity(std::uint64_t) override {}
 
   void insert(SlotId slot, std::uint64_t, std::uint64_t) override {
@@ -37,6 +38,7 @@ class Lfu final : public EvictionPolicy {
     place(slot, raised(level));
     pass_time();
   }
+  bool touch_is_concurrent() const override { return false; }
   void remove(SlotId slot) override {
     list(level_of(slot)).remove(links_, slot, 0);
     --size_;
@@ -79,6 +81,7 @@ class Lfu final : public EvictionPolicy {
     list(0) = floor;
   }
 
+  const std::uint64_t seed_;
   base::Random random_;
   std::vector<SlotLink> links_;
   std::vector<std::uint64_t> stamps_;  // level + number of shifts when it was set

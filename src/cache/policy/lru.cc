@@ -10,6 +10,9 @@ class Recency final : public EvictionPolicy {
   explicit Recency(bool hits_count) : hits_count_(hits_count) {}
 
   std::string_view name() const override { return hits_count_ ? "lru" : "fifo"; }
+  std::unique_ptr<EvictionPolicy> fresh() const override {
+    return hits_count_ ? make_lru() : make_fifo();
+  }
   void set_capacity(std::uint64_t) override {}
   void insert(SlotId slot, std::uint64_t, std::uint64_t) override {
     list_.push_back(links_, slot, 0);
@@ -17,6 +20,7 @@ class Recency final : public EvictionPolicy {
   void touch(SlotId slot) override {
     if (hits_count_) list_.move_to_back(links_, slot);
   }
+  bool touch_is_concurrent() const override { return !hits_count_; }
   void remove(SlotId slot) override { list_.remove(links_, slot, 0); }
   SlotId evict() override {
     const SlotId slot = list_.front();

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <memory>
 
-#include "cache/policy.h"
+#include "varve/cache/policy.h"
 
 namespace varve::cache {
 

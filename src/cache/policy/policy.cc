@@ -1,4 +1,4 @@
-#include "cache/policy.h"
+#include "varve/cache/policy.h"
 
 #include <array>
 #include <string>

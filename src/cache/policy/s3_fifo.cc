@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "cache/policy/ghost.h"
+#include "cache/policy/marks.h"
 #include "cache/policy/policies.h"
 #include "cache/policy/slot_list.h"
 
@@ -16,39 +17,39 @@ constexpr std::uint8_t kHitsToStay = 2;
 class S3Fifo final : public EvictionPolicy {
  public:
   std::string_view name() const override { return "s3-fifo"; }
+  std::unique_ptr<EvictionPolicy> fresh() const override { return make_s3_fifo(); }
   void set_capacity(std::uint64_t capacity) override {
     small_max_ = std::max<std::uint64_t>(1, capacity / kSmallShare);
   }
 
   void insert(SlotId slot, std::uint64_t hash, std::uint64_t charge) override {
     if (slot >= entries_.size()) entries_.resize(std::size_t{slot} + 1);
-    entries_[slot] = {hash, charge, 0, ghost_.take(hash)};
+    entries_[slot] = {hash, charge, ghost_.take(hash)};
+    hits_.insert(slot, 0);
     queue_of(slot).push_back(links_, slot, charge);
   }
-  void touch(SlotId slot) override {
-    Entry& entry = entries_[slot];
-    if (entry.hits < kHitsMax) ++entry.hits;
-  }
+  void touch(SlotId slot) override { hits_.raise(slot, kHitsMax); }
+  bool touch_is_concurrent() const override { return true; }
   void remove(SlotId slot) override { queue_of(slot).remove(links_, slot, entries_[slot].charge); }
   SlotId evict() override {
-    // Ends: each turn moves an entry out of the small queue or takes a hit from one of the main.
-    while (true) {
+    // Each turn moves an entry out of the small queue or takes a hit from one of the main queue.
+    // Bounded, since other threads may be adding hits.
+    for (std::size_t left = (kHitsMax + 1) * size();; left -= left > 0 ? 1 : 0) {
       const bool from_small = !small_.empty() && (small_.charge() >= small_max_ || main_.empty());
-      const SlotId slot = from_small ? judge_small() : judge_main();
+      const SlotId slot = from_small ? judge_small() : judge_main(left > 0);
       if (slot != kNoSlot) return slot;
     }
   }
   std::size_t size() const override { return small_.size() + main_.size(); }
   std::size_t resident_bytes() const override {
     return links_.capacity() * sizeof(SlotLink) + entries_.capacity() * sizeof(Entry) +
-           ghost_.resident_bytes();
+           hits_.resident_bytes() + ghost_.resident_bytes();
   }
 
  private:
   struct Entry {
     std::uint64_t hash = 0;
     std::uint64_t charge = 0;
-    std::uint8_t hits = 0;
     bool in_main = false;
   };
 
@@ -58,8 +59,8 @@ class S3Fifo final : public EvictionPolicy {
     const SlotId slot = small_.front();
     Entry& entry = entries_[slot];
     small_.remove(links_, slot, entry.charge);
-    if (entry.hits >= kHitsToStay) {
-      entry.hits = 0;
+    if (hits_.get(slot) >= kHitsToStay) {
+      hits_.set(slot, 0);
       entry.in_main = true;
       main_.push_back(links_, slot, entry.charge);
       return kNoSlot;
@@ -69,21 +70,21 @@ class S3Fifo final : public EvictionPolicy {
     ghost_.add(entry.hash);
     return slot;
   }
-  SlotId judge_main() {
+  SlotId judge_main(bool may_stay) {
     const SlotId slot = main_.front();
-    Entry& entry = entries_[slot];
-    if (entry.hits > 0) {
-      --entry.hits;
+    if (const std::uint8_t hits = hits_.get(slot); may_stay && hits > 0) {
+      hits_.set(slot, static_cast<std::uint8_t>(hits - 1));
       main_.move_to_back(links_, slot);
       return kNoSlot;
     }
-    main_.remove(links_, slot, entry.charge);
+    main_.remove(links_, slot, entries_[slot].charge);
     return slot;
   }
 
   std::uint64_t small_max_ = 1;
   std::vector<SlotLink> links_;
   std::vector<Entry> entries_;
+  Marks hits_;
   SlotList small_;
   SlotList main_;
   Ghost ghost_;

@@ -1,3 +1,4 @@
+#include "cache/policy/marks.h"
 #include "cache/policy/policies.h"
 #include "cache/policy/slot_list.h"
 
@@ -10,23 +11,24 @@ namespace {
 class Sieve final : public EvictionPolicy {
  public:
   std::string_view name() const override { return "sieve"; }
+  std::unique_ptr<EvictionPolicy> fresh() const override { return make_sieve(); }
   void set_capacity(std::uint64_t) override {}
 
   void insert(SlotId slot, std::uint64_t, std::uint64_t) override {
     list_.push_back(links_, slot, 0);
-    if (slot >= visited_.size()) visited_.resize(links_.size());
-    visited_[slot] = 0;
+    visited_.insert(slot, 0);
   }
-  void touch(SlotId slot) override { visited_[slot] = 1; }
+  void touch(SlotId slot) override { visited_.raise(slot, 1); }
+  bool touch_is_concurrent() const override { return true; }
   void remove(SlotId slot) override {
     if (slot == hand_) hand_ = links_[slot].next;
     list_.remove(links_, slot, 0);
   }
   SlotId evict() override {
     SlotId slot = hand_ == kNoSlot ? list_.front() : hand_;
-    // Ends: each step clears a mark.
-    while (visited_[slot] != 0) {
-      visited_[slot] = 0;
+    // Each step clears a mark. Bounded, since other threads may be setting them again.
+    for (std::size_t left = size(); visited_.get(slot) != 0 && left > 0; --left) {
+      visited_.set(slot, 0);
       slot = links_[slot].next == kNoSlot ? list_.front() : links_[slot].next;
     }
     hand_ = links_[slot].next;
@@ -35,12 +37,12 @@ class Sieve final : public EvictionPolicy {
   }
   std::size_t size() const override { return list_.size(); }
   std::size_t resident_bytes() const override {
-    return links_.capacity() * sizeof(SlotLink) + visited_.capacity();
+    return links_.capacity() * sizeof(SlotLink) + visited_.resident_bytes();
   }
 
  private:
   std::vector<SlotLink> links_;
-  std::vector<std::uint8_t> visited_;
+  Marks visited_;
   SlotList list_;
   SlotId hand_ = kNoSlot;  // next to be judged; kNoSlot: the front
 };

@@ -6,7 +6,7 @@
 #include <limits>
 #include <vector>
 
-#include "cache/policy.h"
+#include "varve/cache/policy.h"
 
 namespace varve::cache {
 

@@ -24,6 +24,7 @@ enum class Part : std::uint8_t { window, probation, protect };
 class WTinyLfu final : public EvictionPolicy {
  public:
   std::string_view name() const override { return "w-tinylfu"; }
+  std::unique_ptr<EvictionPolicy> fresh() const override { return make_w_tinylfu(); }
   void set_capacity(std::uint64_t capacity) override {
     capacity_ = static_cast<double>(capacity);
     window_max_ = capacity_ * kWindowShare;
@@ -54,6 +55,7 @@ class WTinyLfu final : public EvictionPolicy {
     ++hits_;
     climb();
   }
+  bool touch_is_concurrent() const override { return false; }
   void remove(SlotId slot) override {
     if (slot == candidate_) candidate_ = kNoSlot;
     list(entries_[slot].part).remove(links_, slot, entries_[slot].charge);

@@ -6,15 +6,17 @@
 
 namespace varve::cli {
 
-void add_index_verbs(const VerbTable& verbs);   // index create|ls|info|rm|compact, fsck
-void add_import_verb(const VerbTable& verbs);   // import
-void add_write_verbs(const VerbTable& verbs);   // put, delete
-void add_read_verbs(const VerbTable& verbs);    // get, list
-void add_query_verb(const VerbTable& verbs);    // query
-void add_recall_verb(const VerbTable& verbs);   // recall
-void add_text_verbs(const VerbTable& verbs);    // ingest, search
-void add_demo_verb(const VerbTable& verbs);     // demo
-void add_bench_verbs(const VerbTable& verbs);   // bench ...
+void add_index_verbs(const VerbTable& verbs);  // index create|ls|info|rm|compact, fsck
+void add_import_verb(const VerbTable& verbs);  // import
+void add_write_verbs(const VerbTable& verbs);  // put, delete
+void add_read_verbs(const VerbTable& verbs);   // get, list
+void add_query_verb(const VerbTable& verbs);   // query
+void add_recall_verb(const VerbTable& verbs);  // recall
+void add_text_verbs(const VerbTable& verbs);   // ingest, search
+void add_demo_verb(const VerbTable& verbs);    // demo
+void add_bench_verbs(const VerbTable& verbs);  // bench ...
+// bench codec, in the group "bench"; the others are in bench_verbs.cc.
+void add_codec_bench(CLI::App& group, const VerbTable& verbs);
 void add_version_verb(const VerbTable& verbs);  // version
 
 }  // namespace varve::cli

@@ -6,7 +6,7 @@
 #include <span>
 #include <string_view>
 
-#include "base/result.h"
+#include "varve/result.h"
 
 namespace varve::cache {
 
@@ -14,13 +14,16 @@ namespace varve::cache {
 using SlotId = std::uint32_t;
 
 // Orders the entries of one shard. Links slots by number and holds no key; of entries that are gone
-// it remembers hashes at most. One thread at a time: the shard's lock. Entries that must stay
-// (pinned) are removed by the owner for as long and inserted again afterwards.
+// it remembers hashes at most. One thread at a time, the shard's lock, except for touch() where
+// touch_is_concurrent(). Entries that must stay (pinned) are removed by the owner for as long and
+// inserted again afterwards.
 class EvictionPolicy {
  public:
   virtual ~EvictionPolicy() = default;
 
   virtual std::string_view name() const = 0;
+  // An empty one of the same kind, for another shard.
+  virtual std::unique_ptr<EvictionPolicy> fresh() const = 0;
   // What the entries may weigh together, in the unit of `charge`. Called before the first insert
   // and when the limit changes. Nothing is evicted here: the owner asks for victims.
   virtual void set_capacity(std::uint64_t capacity) = 0;
@@ -28,6 +31,9 @@ class EvictionPolicy {
   virtual void insert(SlotId slot, std::uint64_t hash, std::uint64_t charge) = 0;
   // A hit.
   virtual void touch(SlotId slot) = 0;
+  // True: any thread may call touch() without the lock, at any time, even for a slot that was just
+  // removed, where it does no harm. All else stays with the lock.
+  virtual bool touch_is_concurrent() const = 0;
   // The owner removed or pinned the entry. REQUIRES: held.
   virtual void remove(SlotId slot) = 0;
   // Takes out the entry that is to go. It may be the one inserted last: then it was not worth

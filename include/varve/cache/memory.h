@@ -1,0 +1,34 @@
+// The tier in memory: as it is, or compressed.
+#pragma once
+
+#include <functional>
+#include <memory>
+
+#include "varve/cache/policy.h"
+#include "varve/cache/tier.h"
+
+namespace varve::cache {
+
+struct MemoryOptions {
+  // What it may use, bookkeeping included. Handles that callers keep come on top.
+  Capacity capacity;
+  // Turns a value into the form that is kept, for example compressed(); null: kept as it is.
+  // Thread-safe. What comes encoded already is kept so.
+  std::function<Handle(const Handle& value)> encode;
+  // Independent parts; 0: by capacity and cores. A value must fit into one of them.
+  std::uint32_t shards = 0;
+  // Of the capacity, what pinned entries may take together.
+  double pinned_share_max = 0.5;
+  RemovalCallback on_removal;
+  // Milliseconds since 1970; null: the clock of the system.
+  std::function<std::int64_t()> now_ms;
+};
+
+// `policy` decides what leaves when the tier is full; parts beyond the first use policy->fresh().
+// Named "ram", or "ram-compressed" with `encode`. Hits take no lock if
+// policy->touch_is_concurrent() and cost one atomic addition; letting go of the handle costs
+// another.
+std::unique_ptr<Tier> make_memory_tier(MemoryOptions options,
+                                       std::unique_ptr<EvictionPolicy> policy);
+
+}  // namespace varve::cache

@@ -1,0 +1,408 @@
+#include "cache/layered/layered_cache.h"
+
+#include <fmt/format.h>
+
+#include "base/assert.h"
+#include "cache/encoding.h"
+#include "cache/layered/batch_gets.h"
+
+namespace varve::cache {
+namespace {
+
+// Keys of which it is known how often they were asked for.
+constexpr std::size_t kSketchEntries = 8192;
+// Hashes of entries that left without a hit: written down when they leave a second time.
+constexpr std::size_t kGhosts = 4096;
+
+// After so long a get stops waiting for the load of another thread and loads for itself.
+constexpr std::chrono::seconds kPatience{2};
+
+// Where nothing was given.
+class NoSource final : public Source {
+ public:
+  std::string_view name() const override { return "none"; }
+  std::unique_ptr<Loads> load(std::span<const Key> keys, std::chrono::milliseconds) override {
+    return std::make_unique<NoLoads>(keys.size());
+  }
+
+ private:
+  class NoLoads final : public Loads {
+   public:
+    explicit NoLoads(std::size_t count) : count_(count) {}
+    std::optional<Loaded> next() override {
+      if (next_ == count_) return std::nullopt;
+      return Loaded{next_++, fail(ErrorKind::invalid, "the cache has no last layer to load from")};
+    }
+
+   private:
+    const std::size_t count_;
+    std::size_t next_ = 0;
+  };
+};
+
+}  // namespace
+
+StackedCache::StackedCache(std::vector<std::unique_ptr<Tier>> tiers, std::shared_ptr<Source> source,
+                           LayeredOptions options)
+    : options_(std::move(options)),
+      clock_(options_.clock != nullptr ? *options_.clock : base::system_clock()),
+      source_(source != nullptr ? std::move(source) : std::make_shared<NoSource>()),
+      tiers_(std::move(tiers)),
+      moves_(options_.moves_max, options_.move_bytes_max, options_.pool,
+             [this](const Move& move) { make(move); }) {
+  VARVE_ASSERT(tiers_.size() <= ReadCounts::kTiersMax);
+  asked_.reserve(kSketchEntries);
+  left_.set_capacity(kGhosts);
+  for (std::size_t i = 0; i < tiers_.size(); ++i) {
+    links_.push_back(std::make_unique<Link>(*this, i));
+    tiers_[i]->set_owner(links_.back().get());
+  }
+}
+
+StackedCache::~StackedCache() {
+  moves_.stop();
+  for (const auto& tier : tiers_) tier->set_owner(nullptr);
+}
+
+Status check_key(std::string_view key) {
+  if (!key.empty() && key.size() <= kKeyBytesMax) return {};
+  return fail(ErrorKind::invalid,
+              fmt::format("key of {} bytes: 1 to {} are allowed", key.size(), kKeyBytesMax));
+}
+
+Result<Handle> StackedCache::get(std::string_view text) {
+  if (text.empty() || text.size() > kKeyBytesMax) return tl::unexpected(check_key(text).error());
+  const Key key(text);
+  if (!tiers_.empty()) {
+    Handle hit = tiers_[0]->get(key);
+    if (hit && hit.method() == 0) return hit;
+    if (hit) hit = take_found(key, hit, 0, 0);
+    if (hit) return hit;
+  }
+  if (Found found = find_below(key, 1); found.value) {
+    moves_.run_unless_pool();
+    return std::move(found.value);
+  }
+  return load(key);
+}
+
+StackedCache::Found StackedCache::find_below(const Key& key, std::size_t first) {
+  const std::uint64_t version = order_.version(key.hash);
+  for (std::size_t i = first; i < tiers_.size(); ++i) {
+    const Handle kept = tiers_[i]->get(key);
+    if (!kept) continue;
+    Handle value = take_found(key, kept, i, version);
+    if (value) return {std::move(value), i};
+  }
+  return {};
+}
+
+Handle StackedCache::take_found(const Key& key, const Handle& kept, std::size_t number,
+                                std::uint64_t version) {
+  Handle value = decode_value(kept);
+  if (!value) {
+    counts_.add(decode_errors);
+    tiers_[number]->remove(key);
+    return value;
+  }
+  if (number == 0 || !is_asked_often(key.hash)) return value;
+  const bool added = moves_.add({std::string(key.bytes), key.hash, kept, number, 0, version});
+  counts_.add(added ? promotions : promotions_dropped);
+  return value;
+}
+
+std::unique_ptr<Gets> StackedCache::get_batch(std::span<const std::string_view> keys) {
+  return std::make_unique<BatchGets>(*this, keys, *source_, true);
+}
+
+std::unique_ptr<Gets> StackedCache::load_batch(std::span<const std::string_view> keys,
+                                               Source& source) {
+  return std::make_unique<BatchGets>(*this, keys, source, false);
+}
+
+std::size_t StackedCache::find_batch(std::span<const Key> keys, std::span<Handle> out,
+                                     ReadCounts& counts) {
+  std::size_t missing = 0;
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    if (out[i]) continue;
+    if (!tiers_.empty()) out[i] = tiers_[0]->get(keys[i]);
+    if (out[i] && out[i].method() != 0) out[i] = take_found(keys[i], out[i], 0, 0);
+    (out[i] ? counts.tiers[0] : missing) += 1;
+  }
+  if (missing == 0 || tiers_.size() < 2) return missing;
+  missing -= find_batch_below(keys, out, counts);
+  moves_.run_unless_pool();
+  return missing;
+}
+
+// Returns how many it found.
+std::size_t StackedCache::find_batch_below(std::span<const Key> keys, std::span<Handle> out,
+                                           ReadCounts& counts) {
+  std::vector<std::uint64_t> versions(keys.size());
+  std::vector<bool> is_wanted(keys.size());
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    is_wanted[i] = !out[i];
+    if (is_wanted[i]) versions[i] = order_.version(keys[i].hash);
+  }
+  std::size_t found = 0;
+  for (std::size_t tier = 1; tier < tiers_.size(); ++tier) {
+    tiers_[tier]->get_batch(keys, out);
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+      if (!is_wanted[i] || !out[i]) continue;
+      out[i] = take_found(keys[i], out[i], tier, versions[i]);
+      if (!out[i]) continue;
+      is_wanted[i] = false;
+      ++counts.tiers[tier];
+      ++found;
+    }
+  }
+  return found;
+}
+
+Handle StackedCache::peek(std::string_view text) {
+  if (!check_key(text)) return {};
+  const Key key(text);
+  for (const auto& tier : tiers_) {
+    if (const Handle kept = tier->get(key)) return decode_value(kept);
+  }
+  return {};
+}
+
+Result<Handle> StackedCache::load(const Key& key) {
+  if (flights_.is_absent(key.bytes, clock_.now())) {
+    counts_.add(negative_hits);
+    return Handle();
+  }
+  Flights::Ticket ticket = flights_.join(key.bytes);
+  if (ticket.leads) return load_as_leader(key, ticket.flight, *source_);
+  counts_.add(loads_shared);
+  return wait_for(key, ticket.flight, *source_);
+}
+
+Result<Handle> StackedCache::wait_for(const Key& key, const std::shared_ptr<Flight>& flight,
+                                      Source& source) {
+  const base::TimePoint patience = clock_.now() + kPatience;
+  const base::TimePoint deadline = clock_.now() + options_.timeout;
+  const Flight::Outcome outcome = flight->wait(clock_, std::min(patience, deadline));
+  if (outcome.value) return *outcome.value;
+  if (outcome.leads) return load_as_leader(key, flight, source);
+  if (clock_.now() >= deadline) {
+    return fail(ErrorKind::cancelled, "the load of a value by another thread takes too long");
+  }
+  // A flight of our own that nobody joins.
+  return load_as_leader(key, std::make_shared<Flight>(), source);
+}
+
+Result<Handle> StackedCache::load_as_leader(const Key& key, const std::shared_ptr<Flight>& flight,
+                                            Source& source) {
+  const std::uint64_t version = order_.version(key.hash);
+  counts_.add(loads);
+  const auto loading = source.load(std::span(&key, 1), options_.timeout);
+  auto loaded = loading->next();
+  if (!loaded) {
+    loaded = Loads::Loaded{0, fail(ErrorKind::internal, "a load ended without its result")};
+  }
+  land(key, flight, version, loaded->value);
+  moves_.run_unless_pool();
+  return std::move(loaded->value);
+}
+
+void StackedCache::land(const Key& key, const std::shared_ptr<Flight>& flight,
+                        std::uint64_t version, const Result<Handle>& loaded) {
+  if (!loaded) {
+    counts_.add(load_errors);
+    flight->fail();
+    flights_.end(key.bytes, flight);
+    return;
+  }
+  {
+    const WriteOrder::Bringing turn(order_, key.hash, version);
+    if (!turn.is_current()) {
+      counts_.add(stale_dropped);
+    } else if (*loaded) {
+      fill(key, *loaded, loaded->expires_ms());
+    } else if (options_.negative_ttl.count() > 0) {
+      flights_.note_absent(key.bytes, clock_.now() + options_.negative_ttl);
+    }
+  }
+  flight->finish(*loaded);
+  flights_.end(key.bytes, flight);
+}
+
+void StackedCache::fill(const Key& key, const Handle& value, std::int64_t expires_ms) {
+  const PutOptions put_options{expires_ms};
+  Handle encoded;
+  bool is_in_memory = false;
+  for (std::size_t i = tiers_.size(); i-- > 0;) {
+    Tier& tier = *tiers_[i];
+    const bool keeps = i == 0 || tier.is_persistent();
+    if (!keeps) {
+      // Gets its entries from the tier above when they have to leave it.
+      tier.remove(key);
+      continue;
+    }
+    if (i > 0 && !encoded) encoded = options_.encode ? options_.encode(value) : value;
+    const bool kept = tier.put(key, i == 0 ? value : portable_value(encoded), put_options);
+    is_in_memory = i == 0 && kept;
+  }
+  if (is_in_memory || tiers_.empty()) return;
+  // Too large for the first tier: the next one in memory takes it.
+  for (std::size_t i = 1; i < tiers_.size(); ++i) {
+    if (tiers_[i]->is_persistent()) continue;
+    if (!encoded) encoded = options_.encode ? options_.encode(value) : value;
+    if (tiers_[i]->put(key, encoded, put_options)) return;
+  }
+}
+
+Status StackedCache::put(std::string_view key, std::span<const std::byte> value,
+                         const PutOptions& options) {
+  const Handle copy = Handle::copy_of(value);
+  return put_batch(std::span(&key, 1), std::span(&copy, 1), options);
+}
+
+Status StackedCache::put_batch(std::span<const std::string_view> texts,
+                               std::span<const Handle> values, const PutOptions& options) {
+  VARVE_ASSERT(texts.size() == values.size());
+  for (const std::string_view text : texts) {
+    if (auto checked = check_key(text); !checked) return checked;
+  }
+  Status result;
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    const Key key(texts[i]);
+    const WriteOrder::Writing turn(order_, key.hash);
+    const Handle value = decode_value(values[i]);
+    Status written = value ? source_->put_batch(std::span(&key, 1), std::span(&value, 1), options)
+                           : fail(ErrorKind::corrupt, "the value cannot be decoded");
+    flights_.detach(key.bytes);
+    if (!written) {
+      // It is not known which value the last layer has.
+      drop_from_tiers(key);
+      result = written;
+      break;
+    }
+    fill(key, value, options.expires_ms);
+  }
+  moves_.run_unless_pool();
+  return result;
+}
+
+void StackedCache::drop_from_tiers(const Key& key) {
+  for (std::size_t i = tiers_.size(); i-- > 0;) tiers_[i]->remove(key);
+}
+
+Status StackedCache::remove(std::string_view text) {
+  if (auto checked = check_key(text); !checked) return checked;
+  const Key key(text);
+  const WriteOrder::Writing turn(order_, key.hash);
+  Status removed = source_->remove_batch(std::span(&key, 1));
+  flights_.detach(key.bytes);
+  drop_from_tiers(key);
+  return removed;
+}
+
+void StackedCache::evict(std::string_view text) {
+  if (!check_key(text)) return;
+  const Key key(text);
+  const WriteOrder::Writing turn(order_, key.hash);
+  flights_.detach(key.bytes);
+  drop_from_tiers(key);
+}
+
+Result<bool> StackedCache::pin(std::string_view text, std::int64_t until_ms) {
+  auto value = get(text);
+  if (!value) return tl::unexpected(value.error());
+  if (!*value || tiers_.empty()) return false;
+  const Key key(text);
+  const std::uint64_t version = order_.version(key.hash);
+  if (tiers_[0]->pin(key, until_ms)) return true;
+  {
+    // It was found further down.
+    const WriteOrder::Bringing turn(order_, key.hash, version);
+    if (!turn.is_current()) return false;
+    if (!tiers_[0]->may_contain(key)) tiers_[0]->put(key, *value, {value->expires_ms()});
+  }
+  moves_.run_unless_pool();
+  return tiers_[0]->pin(key, until_ms);
+}
+
+bool StackedCache::unpin(std::string_view text) {
+  if (!check_key(text) || tiers_.empty()) return false;
+  const bool done = tiers_[0]->unpin(Key(text));
+  moves_.run_unless_pool();
+  return done;
+}
+
+bool StackedCache::is_asked_often(std::uint64_t hash) {
+  std::lock_guard lock(sketch_mutex_);
+  asked_.add(hash);
+  return asked_.estimate(hash) >= options_.promote_after;
+}
+
+bool StackedCache::left_before(std::uint64_t hash) {
+  std::lock_guard lock(sketch_mutex_);
+  if (left_.take(hash)) return true;
+  left_.add(hash);
+  return false;
+}
+
+// What leaves a tier for lack of room goes one down, unless that has it already: at once if it was
+// hit, else when it leaves for the second time, since most of what comes in is never asked for
+// again.
+void StackedCache::demote(std::size_t number, const Removal& removal) {
+  const std::size_t below = number + 1;
+  if (removal.cause != Cause::evicted || !removal.value || below >= tiers_.size()) return;
+  const Key key(removal.key, removal.hash);
+  if (tiers_[below]->may_contain(key)) return;
+  if (!removal.was_hit && !left_before(removal.hash)) return;
+  const bool added = moves_.add(
+      {std::string(removal.key), removal.hash, removal.value, number, below, removal.version});
+  counts_.add(added ? demotions : demotions_dropped);
+}
+
+void StackedCache::make(const Move& move) {
+  const Key key(move.key, move.hash);
+  Handle value = move.value;
+  const bool encode = move.to > 0 && value.method() == 0 && options_.encode;
+  if (encode) value = options_.encode(value);
+  const WriteOrder::Bringing turn(order_, move.hash, move.version);
+  if (!turn.is_current()) {
+    counts_.add(stale_dropped);
+    return;
+  }
+  Tier& target = *tiers_[move.to];
+  if (target.may_contain(key)) return;
+  if (target.is_persistent()) value = portable_value(value);
+  if (value) target.put(key, value, {move.value.expires_ms()});
+  if (options_.exclusive && move.to < move.from) tiers_[move.from]->remove(key);
+}
+
+LayeredStats StackedCache::stats() const {
+  LayeredStats stats;
+  for (const auto& tier : tiers_) stats.tiers.push_back({std::string(tier->name()), tier->stats()});
+  stats.loads = counts_.sum(loads);
+  stats.load_errors = counts_.sum(load_errors);
+  stats.loads_shared = counts_.sum(loads_shared);
+  stats.negative_hits = counts_.sum(negative_hits);
+  stats.stale_dropped = counts_.sum(stale_dropped);
+  stats.promotions = counts_.sum(promotions);
+  stats.promotions_dropped = counts_.sum(promotions_dropped);
+  stats.demotions = counts_.sum(demotions);
+  stats.demotions_dropped = counts_.sum(demotions_dropped);
+  stats.decode_errors = counts_.sum(decode_errors);
+  stats.waiting_moves = moves_.count();
+  stats.waiting_bytes = moves_.bytes();
+  return stats;
+}
+
+void StackedCache::settle() {
+  for (const auto& tier : tiers_) tier->maintain();
+  moves_.settle();
+}
+
+std::unique_ptr<LayeredCache> make_layered_cache(std::vector<std::unique_ptr<Tier>> tiers,
+                                                 std::shared_ptr<Source> source,
+                                                 LayeredOptions options) {
+  return std::make_unique<StackedCache>(std::move(tiers), std::move(source), std::move(options));
+}
+
+}  // namespace varve::cache

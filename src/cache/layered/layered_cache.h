@@ -1,0 +1,118 @@
+// The layers put together; see include/varve/cache/layered.h.
+#pragma once
+
+#include <mutex>
+
+#include "base/clock.h"
+#include "cache/counters.h"
+#include "cache/layered/flights.h"
+#include "cache/layered/moves.h"
+#include "cache/layered/write_order.h"
+#include "cache/policy/frequency_sketch.h"
+#include "cache/policy/ghost.h"
+#include "varve/cache/layered.h"
+
+namespace varve::cache {
+
+class StackedCache final : public LayeredCache {
+ public:
+  StackedCache(std::vector<std::unique_ptr<Tier>> tiers, std::shared_ptr<Source> source,
+               LayeredOptions options);
+  ~StackedCache() override;
+
+  Result<Handle> get(std::string_view key) override;
+  std::unique_ptr<Gets> get_batch(std::span<const std::string_view> keys) override;
+  std::size_t find_batch(std::span<const Key> keys, std::span<Handle> out,
+                         ReadCounts& counts) override;
+  std::unique_ptr<Gets> load_batch(std::span<const std::string_view> keys, Source& source) override;
+  Handle peek(std::string_view key) override;
+  Status put(std::string_view key, std::span<const std::byte> value,
+             const PutOptions& options) override;
+  Status put_batch(std::span<const std::string_view> keys, std::span<const Handle> values,
+                   const PutOptions& options) override;
+  Status remove(std::string_view key) override;
+  void evict(std::string_view key) override;
+  Result<bool> pin(std::string_view key, std::int64_t until_ms) override;
+  bool unpin(std::string_view key) override;
+  std::size_t tier_count() const override { return tiers_.size(); }
+  Tier& tier(std::size_t number) override { return *tiers_[number]; }
+  LayeredStats stats() const override;
+  void settle() override;
+
+ private:
+  friend class BatchGets;
+
+  enum Counter : std::size_t {
+    loads,
+    load_errors,
+    loads_shared,
+    negative_hits,
+    stale_dropped,
+    promotions,
+    promotions_dropped,
+    demotions,
+    demotions_dropped,
+    decode_errors,
+    counters
+  };
+
+  // Links a tier to what happens to entries that leave it.
+  class Link final : public TierOwner {
+   public:
+    Link(StackedCache& cache, std::size_t number) : cache_(cache), number_(number) {}
+    std::uint64_t version(std::uint64_t hash) const override { return cache_.order_.version(hash); }
+    void left(const Removal& removal) override { cache_.demote(number_, removal); }
+
+   private:
+    StackedCache& cache_;
+    const std::size_t number_;
+  };
+
+  // A value that tier `number` had, with what is needed to move it up.
+  struct Found {
+    Handle value;  // not encoded
+    std::size_t number = 0;
+  };
+  // Looks into tiers from `first` on. An empty value: none has it.
+  Found find_below(const Key& key, std::size_t first);
+  std::size_t find_batch_below(std::span<const Key> keys, std::span<Handle> out,
+                               ReadCounts& counts);
+  // Makes a value of what a tier had and moves it up if that is due. Empty: it was damaged.
+  Handle take_found(const Key& key, const Handle& kept, std::size_t number, std::uint64_t version);
+
+  Result<Handle> load(const Key& key);
+  // For the load of another, with some patience.
+  Result<Handle> wait_for(const Key& key, const std::shared_ptr<Flight>& flight, Source& source);
+  Result<Handle> load_as_leader(const Key& key, const std::shared_ptr<Flight>& flight,
+                                Source& source);
+  // Ends a flight with what the last layer said, and keeps the value unless it is old by now.
+  void land(const Key& key, const std::shared_ptr<Flight>& flight, std::uint64_t version,
+            const Result<Handle>& loaded);
+  // Puts a value that was loaded or written into the tiers, from the cheapest up. Tiers that do not
+  // take part lose what they have of the key. REQUIRES: the turn of the key.
+  void fill(const Key& key, const Handle& value, std::int64_t expires_ms);
+
+  void demote(std::size_t number, const Removal& removal);
+  void make(const Move& move);
+  bool is_asked_often(std::uint64_t hash);
+  bool left_before(std::uint64_t hash);
+  void drop_from_tiers(const Key& key);
+
+  const LayeredOptions options_;
+  base::Clock& clock_;
+  const std::shared_ptr<Source> source_;
+  std::vector<std::unique_ptr<Tier>> tiers_;
+  std::vector<std::unique_ptr<Link>> links_;
+  WriteOrder order_;
+  Flights flights_;
+  Counters<counters> counts_;
+
+  std::mutex sketch_mutex_;
+  FrequencySketch asked_
+      VARVE_GUARDED_BY(sketch_mutex_);          // gets that found nothing in the first tier
+  Ghost left_ VARVE_GUARDED_BY(sketch_mutex_);  // left a tier without a hit
+
+  Moves moves_;  // last: its end waits for moves, which use the rest
+};
+
+}  // namespace varve::cache

@@ -1,0 +1,155 @@
+// Entries of memory tiers: one cache line each, in chunks that never move, so that readers without
+// a lock may look at any entry at any time.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <bit>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "varve/cache/handle.h"
+#include "varve/cache/policy.h"
+
+namespace varve::cache {
+
+class Shard;
+
+// Longer keys stand in the block.
+inline constexpr std::size_t kInlineKeyBytes = 24;
+
+// In front of key and payload in the one block that malloc gave for an entry.
+struct Block {
+  std::uint64_t charge = 0;  // what the entry costs in all, with the rounding of malloc
+  std::int64_t expires_ms = 0;
+  std::uint64_t raw_bytes = 0;
+};
+
+inline std::size_t payload_align(std::size_t payload_bytes) {
+  return payload_bytes < 1024 ? 16 : 64;  // large ones as the kernels like rows
+}
+// REQUIRES: the block was allocated for these sizes.
+inline std::byte* payload_of(Block* block, std::size_t key_bytes, std::size_t payload_bytes) {
+  const std::size_t in_front = key_bytes <= kInlineKeyBytes ? 0 : key_bytes;
+  const std::uintptr_t begin = reinterpret_cast<std::uintptr_t>(block + 1) + in_front;
+  const std::size_t align = payload_align(payload_bytes);
+  return reinterpret_cast<std::byte*>((begin + align - 1) & ~(align - 1));
+}
+
+// memcmp without the call: keys are short and nearly always equal here.
+inline bool same_bytes(const char* a, const char* b, std::size_t bytes) {
+  const auto word = [](const char* at) {
+    std::uint64_t value;
+    std::memcpy(&value, at, sizeof(value));
+    return value;
+  };
+  if (bytes < sizeof(std::uint64_t)) {
+    for (std::size_t i = 0; i < bytes; ++i) {
+      if (a[i] != b[i]) return false;
+    }
+    return true;
+  }
+  const std::size_t last = bytes - sizeof(std::uint64_t);
+  for (std::size_t i = 0; i < last; i += sizeof(std::uint64_t)) {
+    if (word(a + i) != word(b + i)) return false;
+  }
+  return word(a + last) == word(b + last);
+}
+
+// State as in Pinned. Everything else is written before the entry is live and stays until it is
+// free again, but for the marks.
+struct alignas(64) Entry : Pinned {
+  // Marks.
+  static constexpr std::uint8_t kHit = 1;         // since it came in
+  static constexpr std::uint8_t kUserPinned = 2;  // not in the policy
+  static constexpr std::uint8_t kExpires = 4;
+
+  std::uint64_t hash = 0;
+  Block* block = nullptr;
+  SlotId slot = 0;
+  std::uint32_t spare = 0;
+  std::uint32_t payload_bytes = 0;
+  std::uint16_t key_bytes = 0;
+  std::uint8_t method = 0;
+  std::atomic<std::uint8_t> marks{0};
+  std::array<char, kInlineKeyBytes> inline_key;
+
+  std::string_view key() const {
+    const char* text =
+        key_bytes <= kInlineKeyBytes ? inline_key.data() : reinterpret_cast<const char*>(block + 1);
+    return {text, key_bytes};
+  }
+  std::byte* payload() const { return payload_of(block, key_bytes, payload_bytes); }
+  bool has_key(std::string_view other) const {
+    return other.size() == key_bytes && same_bytes(key().data(), other.data(), key_bytes);
+  }
+  bool is_marked(std::uint8_t mark) const {
+    return (marks.load(std::memory_order_relaxed) & mark) != 0;
+  }
+  void mark(std::uint8_t mark) { marks.fetch_or(mark, std::memory_order_relaxed); }
+  void unmark(std::uint8_t mark) {
+    marks.fetch_and(static_cast<std::uint8_t>(~mark), std::memory_order_relaxed);
+  }
+};
+static_assert(sizeof(Entry) == 64);
+
+// Slot numbers to entries and back, in groups of chunks that double, so that growth moves nothing.
+// Slots whose number is a multiple of kSlotsPerChunk do not exist: that line holds what the chunk
+// belongs to. One writer at a time; readers need no lock.
+class Slab {
+ public:
+  static constexpr std::uint32_t kSlotsPerChunk = 64;
+  static constexpr std::size_t kChunkBytes = kSlotsPerChunk * sizeof(Entry);
+
+  explicit Slab(Shard& shard) : shard_(&shard) {}
+  ~Slab();
+  Slab(const Slab&) = delete;
+  Slab& operator=(const Slab&) = delete;
+
+  // An entry that nobody uses. Null: there are no more.
+  Entry* take();
+  void give_back(Entry& entry) { free_.push_back(entry.slot); }
+
+  // REQUIRES: `slot` was taken before some release that this thread has acquired.
+  Entry& at(SlotId slot) const {
+    const Place place = place_of(slot);
+    return groups_[place.group].load(std::memory_order_acquire)[place.offset];
+  }
+  static Shard& shard_of(const Entry& entry) { return *header_of(entry).shard; }
+  // Address space that was not used yet is not counted.
+  std::size_t resident_bytes() const {
+    return std::size_t{end_} * sizeof(Entry) + free_.capacity() * sizeof(SlotId);
+  }
+
+ private:
+  static constexpr int kFirstWidth = 7;  // of kSlotsPerChunk as a number of bits
+
+  struct alignas(sizeof(Entry)) Header {
+    Shard* shard;
+  };
+  struct Place {
+    std::size_t group, offset;
+  };
+  // Group n begins at slot (2^n - 1) * kSlotsPerChunk.
+  static Place place_of(SlotId slot) {
+    const std::uint64_t shifted = std::uint64_t{slot} + kSlotsPerChunk;
+    const auto group = static_cast<std::size_t>(std::bit_width(shifted) - kFirstWidth);
+    return {group, shifted - (std::uint64_t{kSlotsPerChunk} << group)};
+  }
+  static const Header& header_of(const Entry& entry) {
+    const auto address = reinterpret_cast<std::uintptr_t>(&entry);
+    return *reinterpret_cast<const Header*>(address & ~std::uintptr_t{kChunkBytes - 1});
+  }
+  void add_chunk();
+
+  Shard* shard_;
+  SlotId end_ = 0;   // slots so far, those that do not exist included
+  SlotId next_ = 0;  // never used yet
+  std::vector<SlotId> free_;
+  std::array<std::atomic<Entry*>, 33 - kFirstWidth> groups_{};
+};
+
+}  // namespace varve::cache

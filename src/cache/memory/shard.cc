@@ -1,0 +1,487 @@
+#include "cache/memory/shard.h"
+
+#include <malloc.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <limits>
+#include <new>
+#include <string>
+
+#include "base/assert.h"
+#include "cache/pinned.h"
+#include "cache/policy/slot_list.h"
+
+namespace varve::cache {
+namespace {
+
+// What glibc keeps in front of a block.
+constexpr std::uint64_t kMallocHeaderBytes = 16;
+constexpr std::size_t kEntriesPerStep = 64;
+// So much may wait to be freed, so that many entries share the price of looking at all threads.
+constexpr std::size_t kRetiredMax = 64;
+constexpr std::uint64_t kRetiredBytesMax = std::uint64_t{512} << 10;
+
+std::size_t key_bytes_in_block(std::string_view key) {
+  return key.size() <= kInlineKeyBytes ? 0 : key.size();
+}
+
+}  // namespace
+
+void give_back_entry(Pinned& pinned) {
+  auto& entry = static_cast<Entry&>(pinned);
+  if (Slab::shard_of(entry).give_back(entry)) delete_orphans();
+}
+
+namespace {
+
+// Shards of tiers that are gone, with entries that handles need. Never destroyed itself.
+struct Orphans {
+  std::mutex mutex;
+  std::vector<Shard*> shards;
+};
+Orphans& orphans() {
+  static auto* const all = new Orphans;
+  return *all;
+}
+
+}  // namespace
+
+void abandon(Shard* shard) {
+  Orphans& all = orphans();
+  {
+    std::lock_guard lock(all.mutex);
+    all.shards.push_back(shard);
+  }
+  delete_orphans();
+}
+
+void delete_orphans() {
+  Orphans& all = orphans();
+  std::lock_guard lock(all.mutex);
+  std::erase_if(all.shards, [](Shard* shard) {
+    if (!shard->close()) return false;
+    delete shard;
+    return true;
+  });
+}
+
+Shard::Shard(std::shared_ptr<MemoryShared> shared, std::unique_ptr<EvictionPolicy> policy)
+    : shared_(std::move(shared)),
+      slab_(*this),
+      policy_(std::move(policy)),
+      touch_is_concurrent_(policy_->touch_is_concurrent()),
+      wheel_(shared_->now_ms()) {}
+
+Shard::~Shard() = default;
+
+inline bool Shard::is_live(const Entry& entry, const Key& key) {
+  return (entry.state.load(std::memory_order_acquire) & Pinned::kLive) != 0 &&
+         entry.hash == key.hash && entry.has_key(key.bytes);
+}
+
+inline Entry* Shard::announce(std::atomic<Pinned*>& word, const Key& key) const {
+  Entry* found = nullptr;
+  table_.search(key.hash, [&](Entry& entry) {
+    hazard::announce(word, &entry);
+    if (!is_live(entry, key)) return false;
+    found = &entry;
+    return true;
+  });
+  if (found == nullptr) word.store(nullptr, std::memory_order_release);
+  return found;
+}
+
+// For threads whose words are all in use. A pin on anything but the live entry of this key is taken
+// back.
+Entry* Shard::count_pin(const Key& key) const {
+  Entry* found = nullptr;
+  table_.search(key.hash, [&](Entry& entry) {
+    entry.state.fetch_add(1, std::memory_order_acquire);
+    if (is_live(entry, key)) {
+      found = &entry;
+      return true;
+    }
+    entry.unpin();
+    return false;
+  });
+  return found;
+}
+
+inline Handle Shard::handle_of(Entry& entry, std::atomic<Pinned*>* word) {
+  const std::uint64_t raw = entry.method == 0 ? entry.payload_bytes : entry.block->raw_bytes;
+  Handle handle(&entry, {entry.payload(), entry.payload_bytes}, entry.method, raw, word);
+  if (entry.is_marked(Entry::kExpires)) handle.set_expires_ms(entry.block->expires_ms);
+  return handle;
+}
+
+inline Handle Shard::hit(const ThreadRecord& me, Entry& entry, std::atomic<Pinned*>* word) {
+  Handle handle = handle_of(entry, word);
+  if (entry.is_marked(Entry::kExpires) && handle.expires_ms() <= shared_->now_ms()) {
+    shared_->counts.add(me, MemoryShared::misses);
+    return {};
+  }
+  shared_->counts.add(me, MemoryShared::hits);
+  if (!entry.is_marked(Entry::kHit)) entry.mark(Entry::kHit);
+  const SlotId slot = entry.slot;
+  if (touch_is_concurrent_) {
+    policy_->touch(slot);
+  } else {
+    touch_locked(entry, slot);
+  }
+  return handle;
+}
+
+// Under contention some hits go unnoticed rather than make each other wait. REQUIRES: a handle
+// keeps the entry.
+void Shard::touch_locked(Entry& entry, SlotId slot) {
+  std::unique_lock lock(mutex_, std::try_to_lock);
+  if (!lock) return;
+  const bool live = (entry.state.load(std::memory_order_relaxed) & Pinned::kLive) != 0;
+  if (live && !entry.is_marked(Entry::kUserPinned)) policy_->touch(slot);
+}
+
+Handle Shard::get(const Key& key) {
+  ThreadRecord& me = this_thread_record();
+  const std::uint32_t changes = table_.changes();
+  std::atomic<Pinned*>* const word = me.free_word();
+  Entry* const found = word != nullptr ? announce(*word, key) : count_pin(key);
+  if (found != nullptr) return hit(me, *found, word);
+  // It may have moved past the search.
+  const bool is_miss = changes % 2 == 0 && changes == table_.changes();
+  if (!is_miss) return get_locked(key);
+  shared_->counts.add(me, MemoryShared::misses);
+  return {};
+}
+
+Handle Shard::get_locked(const Key& key) {
+  Entry* found = nullptr;
+  {
+    std::lock_guard lock(mutex_);
+    found = find(key);
+    if (found != nullptr) found->pin_again();
+  }
+  if (found != nullptr) return hit(this_thread_record(), *found, nullptr);
+  shared_->counts.add(MemoryShared::misses);
+  return {};
+}
+
+Entry* Shard::find(const Key& key) const {
+  Entry* found = nullptr;
+  table_.search(key.hash, [&](Entry& entry) {
+    if (entry.hash != key.hash || entry.key() != key.bytes) return false;
+    found = &entry;
+    return true;
+  });
+  return found;
+}
+
+bool Shard::contains(const Key& key) const {
+  std::lock_guard lock(mutex_);
+  const Entry* entry = find(key);
+  if (entry == nullptr) return false;
+  return !entry->is_marked(Entry::kExpires) || entry->block->expires_ms > shared_->now_ms();
+}
+
+std::uint64_t Shard::overhead_bytes() const {
+  return sizeof(Shard) + slab_.resident_bytes() + table_.resident_bytes() +
+         policy_->resident_bytes() + wheel_.resident_bytes() - sizeof(wheel_);
+}
+
+bool Shard::is_over() const {
+  if (capacity_.items > 0 && items_ > capacity_.items) return true;
+  return capacity_.bytes > 0 && charged_ + overhead_bytes() > capacity_.bytes;
+}
+
+std::uint64_t Shard::policy_charge(const Entry& entry) const {
+  return capacity_.bytes > 0 || capacity_.items == 0 ? entry.block->charge : 1;
+}
+
+// A block with key and payload copied into it. Null: no memory.
+Block* Shard::make_block(const Key& key, const Handle& value, std::int64_t expires_ms) {
+  const std::span<const std::byte> bytes = value.bytes();
+  const std::size_t in_front = key_bytes_in_block(key.bytes);
+  const std::size_t align = payload_align(bytes.size());
+  void* memory = std::malloc(sizeof(Block) + in_front + bytes.size() + align);
+  if (memory == nullptr) return nullptr;
+  auto* block = new (memory)
+      Block{malloc_usable_size(memory) + kMallocHeaderBytes, expires_ms, value.raw_bytes()};
+  if (in_front > 0) std::memcpy(block + 1, key.bytes.data(), in_front);
+  std::byte* payload = payload_of(block, key.bytes.size(), bytes.size());
+  if (!bytes.empty()) std::memcpy(payload, bytes.data(), bytes.size());
+  return block;
+}
+
+// The live entry of a value; not in the table yet. Takes the block over. Null: there is no slot.
+Entry* Shard::fill(const Key& key, const Handle& value, Block* block) {
+  Entry* entry = slab_.take();
+  if (entry == nullptr) return nullptr;
+  entry->hash = key.hash;
+  entry->block = block;
+  entry->payload_bytes = static_cast<std::uint32_t>(value.bytes().size());
+  entry->key_bytes = static_cast<std::uint16_t>(key.bytes.size());
+  entry->method = value.method();
+  entry->marks.store(block->expires_ms != 0 ? Entry::kExpires : 0, std::memory_order_relaxed);
+  if (key_bytes_in_block(key.bytes) == 0) {
+    std::memcpy(entry->inline_key.data(), key.bytes.data(), key.bytes.size());
+  }
+  entry->state.fetch_or(Pinned::kLive, std::memory_order_release);
+  return entry;
+}
+
+bool Shard::put(const Key& key, const Handle& value, std::int64_t expires_ms, Departures& left) {
+  Block* block = make_block(key, value, expires_ms);
+  std::lock_guard lock(mutex_);
+  Entry* const old = find(key);
+  const bool fits = block != nullptr &&
+                    (capacity_.bytes == 0 || block->charge + overhead_bytes() <= capacity_.bytes);
+  Entry* const entry = fits ? fill(key, value, block) : nullptr;
+  if (entry == nullptr) {
+    std::free(block);
+    ++rejected_;
+    if (old != nullptr) take_out(*old, Cause::replaced, true, left);
+    return false;
+  }
+  if (old != nullptr) {
+    table_.replace(*old, *entry);
+    take_out(*old, Cause::replaced, false, left);
+  } else {
+    table_.insert(*entry);
+  }
+  policy_->insert(entry->slot, key.hash, policy_charge(*entry));
+  if (expires_ms != 0) wheel_.insert(entry->slot, expires_ms);
+  charged_ += block->charge;
+  value_bytes_ += value.bytes().size();
+  raw_bytes_ += value.raw_bytes();
+  ++items_;
+  ++insertions_;
+  evict_over(items_, left);
+  // A policy may find that the newcomer itself is the one to go.
+  return find(key) == entry;
+}
+
+void Shard::expire_key(const Key& key, Departures& left) {
+  std::lock_guard lock(mutex_);
+  Entry* entry = find(key);
+  if (entry == nullptr || !entry->is_marked(Entry::kExpires)) return;
+  if (entry->block->expires_ms > shared_->now_ms()) return;
+  take_out(*entry, Cause::expired, true, left);
+}
+
+bool Shard::remove(const Key& key, Departures& left) {
+  std::lock_guard lock(mutex_);
+  Entry* entry = find(key);
+  if (entry == nullptr) return false;
+  take_out(*entry, Cause::removed, true, left);
+  collect_if_many();
+  return true;
+}
+
+// `in_table`: its cell still stands there. REQUIRES: live; out of the policy if it was evicted.
+void Shard::take_out(Entry& entry, Cause cause, bool in_table, Departures& left) {
+  if (in_table) {
+    table_.remove(entry);
+  }
+  if (entry.is_marked(Entry::kUserPinned)) {
+    forget_pin(entry);
+  } else if (cause != Cause::evicted) {
+    policy_->remove(entry.slot);
+  }
+  if (entry.is_marked(Entry::kExpires) && wheel_.holds(entry.slot)) {
+    wheel_.remove(entry.slot);
+  };
+  charged_ -= entry.block->charge;
+  value_bytes_ -= entry.payload_bytes;
+  raw_bytes_ -= entry.method == 0 ? entry.payload_bytes : entry.block->raw_bytes;
+  --items_;
+  held_ += entry.block->charge;
+  ++held_items_;
+  ++left_[static_cast<std::size_t>(cause)];
+  if (shared_->has_listener()) {
+    entry.pin_again();
+    Removal removal{
+        entry.key(), entry.hash, handle_of(entry, nullptr), cause, entry.is_marked(Entry::kHit), 0};
+    if (shared_->owner != nullptr) removal.version = shared_->owner->version(entry.hash);
+    left.push_back(std::move(removal));
+  }
+  // From here on no search takes it for a hit.
+  entry.state.fetch_and(~Pinned::kLive, std::memory_order_seq_cst);
+  retired_.push_back(&entry);
+  retired_bytes_ += entry.block->charge;
+}
+
+void Shard::collect_if_many() {
+  if (retired_.size() >= kRetiredMax || retired_bytes_ >= kRetiredBytesMax) collect();
+}
+
+void Shard::collect() {
+  if (retired_.empty()) return;
+  const auto needed = hazard::announced();
+  std::size_t kept = 0;
+  retired_bytes_ = 0;
+  for (Entry* entry : retired_) {
+    if (std::binary_search(needed.begin(), needed.end(), static_cast<const Pinned*>(entry))) {
+      retired_[kept++] = entry;
+      retired_bytes_ += entry->block->charge;
+      continue;
+    }
+    // Counted handles may need it still: then the last of them gives it back.
+    entry->state.fetch_or(Pinned::kDying, std::memory_order_acq_rel);
+    std::uint64_t unpinned = Pinned::kDying;
+    if (entry->state.compare_exchange_strong(unpinned, 0, std::memory_order_acq_rel)) {
+      free_entry(*entry);
+    }
+  }
+  retired_.resize(kept);
+}
+
+void Shard::free_entry(Entry& entry) {
+  held_ -= entry.block->charge;
+  --held_items_;
+  std::free(entry.block);
+  entry.block = nullptr;
+  slab_.give_back(entry);
+}
+
+bool Shard::give_back(Entry& entry) {
+  std::lock_guard lock(mutex_);
+  free_entry(entry);
+  return closed_;
+}
+
+bool Shard::close() {
+  std::lock_guard lock(mutex_);
+  closed_ = true;
+  Departures none;
+  while (!pins_.empty()) {
+    take_out(*pins_.back().entry, Cause::removed, true, none);
+  }
+  while (policy_->size() > 0) {
+    take_out(slab_.at(policy_->evict()), Cause::evicted, true, none);
+  }
+  collect();
+  return held_items_ == 0;
+}
+
+void Shard::evict_over(std::size_t limit, Departures& left) {
+  for (std::size_t i = 0; i < limit && is_over() && policy_->size() > 0; ++i) {
+    take_out(slab_.at(policy_->evict()), Cause::evicted, true, left);
+  }
+  collect_if_many();
+}
+
+void Shard::expire_due(std::int64_t now_ms, Departures& left) {
+  wheel_.advance(now_ms,
+                 [&](SlotId slot) { take_out(slab_.at(slot), Cause::expired, true, left); });
+}
+
+bool Shard::shrink(Departures& left) {
+  const std::int64_t now_ms = shared_->now_ms();
+  std::lock_guard lock(mutex_);
+  unpin_due(now_ms);
+  expire_due(now_ms, left);
+  evict_over(kEntriesPerStep, left);
+  const bool more = is_over() && policy_->size() > 0;
+  if (!more) collect();
+  return more;
+}
+
+void Shard::set_capacity(const Capacity& capacity) {
+  std::lock_guard lock(mutex_);
+  capacity_ = capacity;
+  const std::uint64_t most = std::numeric_limits<std::int64_t>::max();
+  policy_->set_capacity(capacity.bytes > 0 ? capacity.bytes
+                                           : (capacity.items > 0 ? capacity.items : most));
+}
+
+bool Shard::pin(const Key& key, std::int64_t until_ms, std::uint64_t pinned_bytes_max,
+                Departures& left) {
+  std::lock_guard lock(mutex_);
+  Entry* entry = find(key);
+  if (entry == nullptr) return false;
+  if (entry->is_marked(Entry::kUserPinned)) {
+    for (Pin& pin : pins_) {
+      if (pin.entry == entry) pin.until_ms = until_ms;
+    }
+    return true;
+  }
+  if (pinned_bytes_ + entry->block->charge > pinned_bytes_max) return false;
+  policy_->remove(entry->slot);
+  entry->mark(Entry::kUserPinned);
+  pins_.push_back({entry, until_ms});
+  pinned_bytes_ += entry->block->charge;
+  ++pinned_items_;
+  evict_over(kEntriesPerStep, left);
+  return true;
+}
+
+void Shard::forget_pin(Entry& entry) {
+  std::erase_if(pins_, [&](const Pin& pin) { return pin.entry == &entry; });
+  entry.unmark(Entry::kUserPinned);
+  pinned_bytes_ -= entry.block->charge;
+  --pinned_items_;
+}
+
+void Shard::end_pin(Entry& entry) {
+  forget_pin(entry);
+  policy_->insert(entry.slot, entry.hash, policy_charge(entry));
+}
+
+bool Shard::unpin(const Key& key, Departures& left) {
+  std::lock_guard lock(mutex_);
+  Entry* entry = find(key);
+  if (entry == nullptr || !entry->is_marked(Entry::kUserPinned)) return false;
+  end_pin(*entry);
+  evict_over(kEntriesPerStep, left);
+  return true;
+}
+
+void Shard::unpin_due(std::int64_t now_ms) {
+  std::vector<Entry*> due;
+  for (const Pin& pin : pins_) {
+    if (pin.until_ms != 0 && pin.until_ms <= now_ms) due.push_back(pin.entry);
+  }
+  for (Entry* entry : due) end_pin(*entry);
+}
+
+bool Shard::each(const Tier::Visit& take) const {
+  struct Seen {
+    std::string key;
+    std::uint64_t bytes;
+    bool pinned;
+  };
+  std::vector<Seen> seen;
+  {
+    std::lock_guard lock(mutex_);
+    table_.each([&](const Entry& entry) {
+      seen.push_back(
+          {std::string(entry.key()), entry.payload_bytes, entry.is_marked(Entry::kUserPinned)});
+    });
+  }
+  for (const Seen& entry : seen) {
+    if (!take(entry.key, entry.bytes, entry.pinned)) return false;
+  }
+  return true;
+}
+
+void Shard::add_stats(TierStats& stats) const {
+  std::lock_guard lock(mutex_);
+  const auto left = [this](Cause cause) { return left_[static_cast<std::size_t>(cause)]; };
+  stats.insertions += insertions_;
+  stats.rejected += rejected_;
+  stats.evicted += left(Cause::evicted);
+  stats.expired += left(Cause::expired);
+  stats.replaced += left(Cause::replaced);
+  stats.removed += left(Cause::removed);
+  stats.items += items_;
+  stats.value_bytes += value_bytes_;
+  stats.raw_bytes += raw_bytes_;
+  stats.index_bytes += overhead_bytes();
+  stats.resident_bytes += charged_ + overhead_bytes();
+  stats.pinned_items += pinned_items_;
+  stats.pinned_bytes += pinned_bytes_;
+  stats.held_bytes += held_;
+}
+
+}  // namespace varve::cache

@@ -1,0 +1,179 @@
+// Hashes to entries, searched by readers without a lock.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <bit>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "cache/memory/entry.h"
+
+namespace varve::cache {
+
+// Buckets of one cache line: a word with six tags (one byte of the hash each, 0: empty) and the
+// number of entries that found the bucket full and went on to the next; six entries. Nothing moves
+// while a table lasts, so a search misses what is there only while it is replaced or while the
+// table grows; `changes` tells, and the searcher asks again under the writer's lock. One writer at
+// a time.
+class Table {
+ public:
+  Table() {
+    tables_.push_back(std::make_unique<Buckets>(kBucketsMin));
+    current_.store(tables_.back().get());
+  }
+
+  // Calls `matches(entry)` for entries whose tag fits `hash` until it returns true, and returns
+  // whether it did.
+  template <typename Matches>
+  bool search(std::uint64_t hash, const Matches& matches) const {
+    const Buckets& buckets = *current_.load(std::memory_order_acquire);
+    const std::uint64_t tags = kOnes * tag_of(hash);
+    // Ends: at most half of all cells are full, so that some bucket was never overrun.
+    for (std::size_t i = hash & buckets.mask;; i = (i + 1) & buckets.mask) {
+      const Bucket& bucket = buckets.at[i];
+      const std::uint64_t word = bucket.word.load(std::memory_order_acquire);
+      // Marks the highest bit of each byte that equals the tag, and now and then of one above it.
+      const std::uint64_t different = word ^ tags;
+      std::uint64_t fits = (different - kOnes) & ~different & kOnes << 7;
+      for (; fits != 0; fits &= fits - 1) {
+        const unsigned cell = static_cast<unsigned>(std::countr_zero(fits)) / 8;
+        // Null in a cell that was never used.
+        Entry* entry = bucket.entries[cell].load(std::memory_order_acquire);
+        if (entry != nullptr && matches(*entry)) return true;
+      }
+      if (word >> kOverranShift == 0) return false;
+    }
+  }
+  // Odd while a search may miss what is there.
+  std::uint32_t changes() const { return changes_.load(std::memory_order_acquire); }
+
+  // Writer. REQUIRES: not in it.
+  void insert(Entry& entry) {
+    if (count_ + 1 > kFill * (current_.load()->mask + 1)) grow();
+    place(*current_.load(), entry);
+    ++count_;
+  }
+  // Writer. Puts `now` where `before` stands; they have the same hash.
+  void replace(const Entry& before, Entry& now) {
+    const Change change(changes_);
+    Buckets& buckets = *current_.load();
+    for (std::size_t i = now.hash & buckets.mask;; i = (i + 1) & buckets.mask) {
+      const unsigned cell = cell_with(buckets.at[i], before);
+      if (cell == kCells) continue;
+      buckets.at[i].entries[cell].store(&now, std::memory_order_release);
+      return;
+    }
+  }
+  // Writer. REQUIRES: in it.
+  void remove(const Entry& entry) {
+    Buckets& buckets = *current_.load();
+    --count_;
+    for (std::size_t i = entry.hash & buckets.mask;; i = (i + 1) & buckets.mask) {
+      Bucket& bucket = buckets.at[i];
+      const unsigned cell = cell_with(bucket, entry);
+      const std::uint64_t word = bucket.word.load(std::memory_order_relaxed);
+      if (cell < kCells) {
+        bucket.word.store(word & ~(std::uint64_t{0xFF} << 8 * cell), std::memory_order_release);
+        return;
+      }
+      // One entry less that went past here; so many that they cannot be counted stay for ever.
+      if (word >> kOverranShift == kOverranMax) continue;
+      bucket.word.store(word - kOverranOne, std::memory_order_release);
+    }
+  }
+  // Writer. Every entry in it.
+  template <typename Take>
+  void each(const Take& take) const {
+    each_of(*current_.load(), take);
+  }
+
+  std::size_t size() const { return count_; }
+  // Tables that were outgrown stay for readers that still search them: together less than the
+  // current one.
+  std::size_t resident_bytes() const { return 2 * sizeof(Bucket) * (current_.load()->mask + 1); }
+
+ private:
+  static constexpr unsigned kCells = 6;
+  static constexpr std::size_t kFill = 3;  // entries a bucket, before the table grows
+  static constexpr std::size_t kBucketsMin = 16;
+  static constexpr std::uint64_t kOnes = 0x0000010101010101;  // one in each tag
+  static constexpr int kOverranShift = 48;
+  static constexpr std::uint64_t kOverranOne = std::uint64_t{1} << kOverranShift;
+  static constexpr std::uint64_t kOverranMax = 0xFFFF;
+
+  struct alignas(64) Bucket {
+    std::atomic<std::uint64_t> word{0};
+    std::array<std::atomic<Entry*>, kCells> entries{};
+  };
+  struct Buckets {
+    explicit Buckets(std::size_t count) : mask(count - 1), at(std::make_unique<Bucket[]>(count)) {}
+    const std::size_t mask;
+    const std::unique_ptr<Bucket[]> at;
+  };
+  class Change {
+   public:
+    explicit Change(std::atomic<std::uint32_t>& count) : count_(count) { count_.fetch_add(1); }
+    ~Change() { count_.fetch_add(1, std::memory_order_release); }
+    Change(const Change&) = delete;
+    Change& operator=(const Change&) = delete;
+
+   private:
+    std::atomic<std::uint32_t>& count_;
+  };
+
+  // From bits that choose neither the bucket nor the shard.
+  static std::uint64_t tag_of(std::uint64_t hash) {
+    const std::uint64_t tag = hash >> 40 & 0xFF;
+    return tag == 0 ? 1 : tag;
+  }
+  static unsigned cell_with(const Bucket& bucket, const Entry& entry) {
+    const std::uint64_t word = bucket.word.load(std::memory_order_relaxed);
+    unsigned cell = 0;
+    while (cell < kCells && ((word >> 8 * cell & 0xFF) == 0 ||
+                             bucket.entries[cell].load(std::memory_order_relaxed) != &entry)) {
+      ++cell;
+    }
+    return cell;
+  }
+  static void place(Buckets& buckets, Entry& entry) {
+    for (std::size_t i = entry.hash & buckets.mask;; i = (i + 1) & buckets.mask) {
+      Bucket& bucket = buckets.at[i];
+      const std::uint64_t word = bucket.word.load(std::memory_order_relaxed);
+      for (unsigned cell = 0; cell < kCells; ++cell) {
+        if ((word >> 8 * cell & 0xFF) != 0) continue;
+        bucket.entries[cell].store(&entry, std::memory_order_release);
+        bucket.word.store(word | tag_of(entry.hash) << 8 * cell, std::memory_order_release);
+        return;
+      }
+      if (word >> kOverranShift == kOverranMax) continue;
+      bucket.word.store(word + kOverranOne, std::memory_order_release);
+    }
+  }
+  template <typename Take>
+  static void each_of(const Buckets& buckets, const Take& take) {
+    for (std::size_t i = 0; i <= buckets.mask; ++i) {
+      const Bucket& bucket = buckets.at[i];
+      const std::uint64_t word = bucket.word.load(std::memory_order_relaxed);
+      for (unsigned cell = 0; cell < kCells; ++cell) {
+        if ((word >> 8 * cell & 0xFF) != 0) take(*bucket.entries[cell].load());
+      }
+    }
+  }
+  void grow() {
+    const Change change(changes_);
+    const Buckets& old = *current_.load();
+    auto larger = std::make_unique<Buckets>(2 * (old.mask + 1));
+    each_of(old, [&](Entry& entry) { place(*larger, entry); });
+    current_.store(larger.get(), std::memory_order_release);
+    tables_.push_back(std::move(larger));
+  }
+
+  std::atomic<Buckets*> current_{nullptr};
+  std::atomic<std::uint32_t> changes_{0};
+  std::size_t count_ = 0;
+  std::vector<std::unique_ptr<Buckets>> tables_;
+};
+
+}  // namespace varve::cache
