@@ -3,6 +3,7 @@
 #include <array>
 #include <string>
 
+#include "base/result.h"
 #include "cache/policy/forecast.h"
 #include "cache/policy/policies.h"
 
