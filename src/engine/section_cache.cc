@@ -1,6 +1,8 @@
 #include "engine/section_cache.h"
 
 #include <cstring>
+#include <map>
+#include <set>
 #include <unordered_map>
 
 #include "engine/section_reader.h"
@@ -167,6 +169,7 @@ Result<std::uint64_t> SectionCache::warm(const Env& env, const SectionContext& c
     bytes += handles[i].bytes().size();
     if (!pins) continue;
     const SectionKey key = section_key(context.index, slots[i]->ref.id, section);
+    if (disk() != nullptr) disk()->pin(cache::Key(text_of(key)), until_ms);
     if (cache_->pin_found(text_of(key), handles[i], until_ms)) continue;
     return fail(ErrorKind::overloaded,
                 "pinned sections would take more than half of the memory tier",
@@ -175,16 +178,62 @@ Result<std::uint64_t> SectionCache::warm(const Env& env, const SectionContext& c
   return bytes;
 }
 
-std::uint64_t SectionCache::unpin(const format::Uuid& index) {
-  if (cache_->tier_count() == 0) return 0;
-  const std::string prefix = section_key_prefix(index);
-  std::vector<std::string> keys;
-  cache_->tier(0).each([&](std::string_view key, std::uint64_t, bool pinned) {
-    if (pinned && key.starts_with(prefix)) keys.emplace_back(key);
+Status SectionCache::remember_pin(const format::Uuid& index, std::int64_t until_ms) {
+  if (folder_.empty()) return {};
+  std::lock_guard lock(pins_mutex_);
+  pins_[index.hex()] = until_ms;
+  return write_pins(folder_, pins_);
+}
+
+void SectionCache::restore_pins(std::int64_t now_ms) {
+  if (disk() == nullptr) return;
+  std::map<std::string, std::int64_t> by_prefix;
+  {
+    std::lock_guard lock(pins_mutex_);
+    pins_ = read_pins(folder_, now_ms);
+    for (const auto& [uuid, until_ms] : pins_) {
+      by_prefix[section_key_prefix(*format::Uuid::from_hex(uuid))] = until_ms;
+    }
+  }
+  if (by_prefix.empty()) return;
+  disk()->wait_until_known();
+  std::vector<std::pair<std::string, std::int64_t>> keys;
+  disk()->each([&](std::string_view key, std::uint64_t, bool) {
+    const auto pin = by_prefix.find(std::string(key.substr(0, kIndexBytes)));
+    if (pin != by_prefix.end()) keys.emplace_back(key, pin->second);
     return true;
   });
-  for (const std::string& key : keys) cache_->unpin(key);
-  return keys.size();
+  for (const auto& [key, until_ms] : keys) disk()->pin(cache::Key(key), until_ms);
 }
+
+Result<std::uint64_t> SectionCache::unpin(const format::Uuid& index) {
+  const std::string prefix = section_key_prefix(index);
+  std::set<std::string> pinned;
+  for (std::size_t number = 0; number < cache_->tier_count(); ++number) {
+    cache::Tier& tier = cache_->tier(number);
+    std::vector<std::string> keys;
+    tier.each([&](std::string_view key, std::uint64_t, bool is_pinned) {
+      if (is_pinned && key.starts_with(prefix)) keys.emplace_back(key);
+      return true;
+    });
+    for (const std::string& key : keys) {
+      tier.unpin(cache::Key(key));
+      pinned.insert(key);
+    }
+  }
+  std::lock_guard lock(pins_mutex_);
+  if (pins_.erase(index.hex()) > 0) VARVE_CHECK(write_pins(folder_, pins_));
+  return pinned.size();
+}
+
+cache::Tier* SectionCache::disk() const {
+  for (std::size_t number = 0; !folder_.empty() && number < cache_->tier_count(); ++number) {
+    if (cache_->tier(number).name() == "disk") return &cache_->tier(number);
+  }
+  return nullptr;
+}
+
+SectionCache::SectionCache(std::unique_ptr<cache::LayeredCache> cache, std::string folder)
+    : cache_(std::move(cache)), folder_(std::move(folder)) {}
 
 }  // namespace varve::engine

@@ -3,11 +3,14 @@
 
 #include <array>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "base/sync.h"
 #include "engine/env.h"
+#include "engine/pin_file.h"
 #include "engine/section_views.h"
 #include "varve/cache/layered.h"
 
@@ -26,7 +29,8 @@ cache::ReadCounts& section_counts();
 // Thread-safe.
 class SectionCache {
  public:
-  explicit SectionCache(std::unique_ptr<cache::LayeredCache> cache) : cache_(std::move(cache)) {}
+  // `folder` is that of the disk tier among the tiers; empty: there is none.
+  SectionCache(std::unique_ptr<cache::LayeredCache> cache, std::string folder);
 
   cache::LayeredCache& layers() { return *cache_; }
 
@@ -48,12 +52,19 @@ class SectionCache {
   }
 
   // Brings sections into the cache; returns their bytes. With `pins`, keeps them in the first tier
-  // until `until_ms` (since 1970; 0: no end). `overloaded`: pinned bytes are at their limit.
+  // and on disk until `until_ms` (since 1970; 0: no end). `overloaded`: pinned bytes are at their
+  // limit.
   Result<std::uint64_t> warm(const Env& env, const SectionContext& context,
                              std::span<PartSlot* const> slots, format::Section section, bool pins,
                              std::int64_t until_ms);
-  // Returns how many sections of the index were pinned.
-  std::uint64_t unpin(const format::Uuid& index);
+  // For the processes to come: those that were pinned stay pinned on disk. No effect without a
+  // folder. `unavailable`: it cannot be written.
+  Status remember_pin(const format::Uuid& index, std::int64_t until_ms);
+  // Pins on disk what earlier processes pinned. Waits until the tier knows what it holds.
+  void restore_pins(std::int64_t now_ms);
+  // In all tiers and for the processes to come. Returns how many sections were pinned in memory or
+  // on disk.
+  Result<std::uint64_t> unpin(const format::Uuid& index);
   // Bytes that tier `number` keeps of the index.
   std::uint64_t bytes_of(const format::Uuid& index, std::size_t number);
   // Removes what the tiers keep of the index; returns how many bytes that were.
@@ -70,7 +81,13 @@ class SectionCache {
   Result<cache::Handle> get_anew(const Env& env, const SectionContext& context, PartSlot& slot,
                                  format::Section section);
 
+  // The tier on disk; null: there is none.
+  cache::Tier* disk() const;
+
   const std::unique_ptr<cache::LayeredCache> cache_;
+  const std::string folder_;
+  std::mutex pins_mutex_;
+  Pins pins_ VARVE_GUARDED_BY(pins_mutex_);
 };
 
 }  // namespace varve::engine

@@ -80,8 +80,10 @@ Result<std::shared_ptr<SectionCache>> make_section_cache(const CacheOptions& opt
   if (tiers.size() > 1) layered.encode = encode;
   layered.pool = pool;
   layered.clock = &clock;
-  return std::make_shared<SectionCache>(
-      cache::make_layered_cache(std::move(tiers), nullptr, std::move(layered)));
+  auto sections = std::make_shared<SectionCache>(
+      cache::make_layered_cache(std::move(tiers), nullptr, std::move(layered)), options.disk_dir);
+  sections->restore_pins(clock.wall_ms());
+  return sections;
 }
 
 std::shared_ptr<SectionCache> make_section_cache_in_memory(base::Clock& clock) {
@@ -91,6 +93,7 @@ std::shared_ptr<SectionCache> make_section_cache_in_memory(base::Clock& clock) {
 }
 
 CacheStatus status_of(cache::LayeredCache& layers) {
+  layers.settle();
   const cache::LayeredStats stats = layers.stats();
   CacheStatus status;
   for (std::size_t i = 0; i < stats.tiers.size(); ++i) {

@@ -36,7 +36,10 @@ Result<std::uint64_t> warm_all(const Core& core, const View& view, bool pins, st
 Result<std::uint64_t> warm(const Core& core, const View& view, bool pins, std::int64_t until_ms,
                            const ProgressSink& progress) {
   auto bytes = warm_all(core, view, pins, until_ms, progress);
-  if (!bytes && pins) core.env.sections->unpin(core.index);
+  if (!pins) return bytes;
+  SectionCache& sections = *core.env.sections;
+  if (bytes) VARVE_CHECK(sections.remember_pin(core.index, until_ms));
+  if (!bytes) static_cast<void>(sections.unpin(core.index));
   return bytes;
 }
 

@@ -124,7 +124,8 @@ class LayeredCache {
   virtual std::size_t tier_count() const = 0;
   virtual Tier& tier(std::size_t number) = 0;  // 0: the dearest
   virtual LayeredStats stats() const = 0;
-  // Removes what has expired. Waits for moves under way and those waiting.
+  // Removes what has expired. Waits for moves under way and those waiting, and until all tiers know
+  // what they hold.
   virtual void settle() = 0;
 };
 

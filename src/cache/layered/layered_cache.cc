@@ -405,7 +405,10 @@ LayeredStats StackedCache::stats() const {
 }
 
 void StackedCache::settle() {
-  for (const auto& tier : tiers_) tier->maintain();
+  for (const auto& tier : tiers_) {
+    tier->wait_until_known();
+    tier->maintain();
+  }
   moves_.settle();
 }
 
