@@ -121,8 +121,14 @@ Result<Handle> StackedCache::wait_for(const Key& key, const std::shared_ptr<Flig
   if (clock_.now() >= deadline) {
     return fail(ErrorKind::cancelled, "the load of a value by another thread takes too long");
   }
-  // A flight of our own that nobody joins.
-  return load_as_leader(key, std::make_shared<Flight>());
+  // Who comes from now on joins the load that this thread, or the first as impatient, begins.
+  flights_.end(key.bytes, flight);
+  Flights::Ticket ticket = flights_.join(key.bytes);
+  if (ticket.leads) return load_as_leader(key, ticket.flight);
+  const Flight::Outcome second = ticket.flight->wait(clock_, deadline);
+  if (second.value) return *second.value;
+  if (second.leads) return load_as_leader(key, ticket.flight);
+  return fail(ErrorKind::cancelled, "the load of a value by another thread takes too long");
 }
 
 Result<Handle> StackedCache::load_as_leader(const Key& key, const std::shared_ptr<Flight>& flight) {
@@ -142,8 +148,7 @@ void StackedCache::land(const Key& key, const std::shared_ptr<Flight>& flight,
                         std::uint64_t version, const Result<Handle>& loaded) {
   if (!loaded) {
     counts_.add(load_errors);
-    flight->fail();
-    flights_.end(key.bytes, flight);
+    flights_.fail(key.bytes, flight);
     return;
   }
   {
@@ -211,6 +216,7 @@ Status StackedCache::put_batch(std::span<const std::string_view> texts,
       result = written;
       break;
     }
+    drop_above_persistent(key);
     fill(key, value, options.expires_ms);
   }
   moves_.run_unless_pool();
@@ -219,6 +225,12 @@ Status StackedCache::put_batch(std::span<const std::string_view> texts,
 
 void StackedCache::drop_from_tiers(const Key& key) {
   for (std::size_t i = tiers_.size(); i-- > 0;) tiers_[i]->remove(key);
+}
+
+void StackedCache::drop_above_persistent(const Key& key) {
+  std::size_t last = tiers_.size();
+  while (last > 0 && !tiers_[last - 1]->is_persistent()) --last;
+  for (std::size_t i = 0; i + 1 < last; ++i) tiers_[i]->remove(key);
 }
 
 Status StackedCache::remove(std::string_view text) {
@@ -240,11 +252,11 @@ void StackedCache::evict(std::string_view text) {
 }
 
 Result<bool> StackedCache::pin(std::string_view text, std::int64_t until_ms) {
+  const Key key(text);
+  const std::uint64_t version = order_.version(key.hash);
   auto value = get(text);
   if (!value) return tl::unexpected(value.error());
   if (!*value || tiers_.empty()) return false;
-  const Key key(text);
-  const std::uint64_t version = order_.version(key.hash);
   if (tiers_[0]->pin(key, until_ms)) return true;
   {
     // It was found further down.
@@ -303,8 +315,8 @@ void StackedCache::make(const Move& move) {
   Tier& target = *tiers_[move.to];
   if (target.may_contain(key)) return;
   if (target.is_persistent()) value = portable_value(value);
-  if (value) target.put(key, value, {move.value.expires_ms()});
-  if (options_.exclusive && move.to < move.from) tiers_[move.from]->remove(key);
+  const bool kept = value && target.put(key, value, {move.value.expires_ms()});
+  if (kept && options_.exclusive && move.to < move.from) tiers_[move.from]->remove(key);
 }
 
 LayeredStats StackedCache::stats() const {

@@ -91,6 +91,9 @@ class StackedCache final : public LayeredCache {
   bool is_asked_often(std::uint64_t hash);
   bool left_before(std::uint64_t hash);
   void drop_from_tiers(const Key& key);
+  // Whoever finds a new value in a tier that keeps all must not find an older one above it later.
+  // REQUIRES: the turn of the key.
+  void drop_above_persistent(const Key& key);
 
   const LayeredOptions options_;
   base::Clock& clock_;

@@ -70,7 +70,7 @@ struct alignas(64) Entry : Pinned {
   std::uint64_t hash = 0;
   Block* block = nullptr;
   SlotId slot = 0;
-  std::uint32_t spare = 0;
+  std::uint32_t pin = 0;  // number of its pin in the shard, if it has one
   std::uint32_t payload_bytes = 0;
   std::uint16_t key_bytes = 0;
   std::uint8_t method = 0;

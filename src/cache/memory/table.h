@@ -30,8 +30,9 @@ class Table {
   bool search(std::uint64_t hash, const Matches& matches) const {
     const Buckets& buckets = *current_.load(std::memory_order_acquire);
     const std::uint64_t tags = kOnes * tag_of(hash);
-    // Ends: at most half of all cells are full, so that some bucket was never overrun.
-    for (std::size_t i = hash & buckets.mask;; i = (i + 1) & buckets.mask) {
+    // Keys chosen to collide can overrun every bucket: ends after one round.
+    std::size_t i = hash & buckets.mask;
+    for (std::size_t looked = 0; looked <= buckets.mask; ++looked, i = (i + 1) & buckets.mask) {
       const Bucket& bucket = buckets.at[i];
       const std::uint64_t word = bucket.word.load(std::memory_order_acquire);
       // Marks the highest bit of each byte that equals the tag, and now and then of one above it.
@@ -45,6 +46,7 @@ class Table {
       }
       if (word >> kOverranShift == 0) return false;
     }
+    return false;
   }
   // Odd while a search may miss what is there.
   std::uint32_t changes() const { return changes_.load(std::memory_order_acquire); }
