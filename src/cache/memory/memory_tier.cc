@@ -104,12 +104,14 @@ class MemoryTier final : public Tier {
     const auto part = [this](std::uint64_t whole) {
       return whole == 0 ? 0 : std::max<std::uint64_t>(1, whole / shards_.size());
     };
+    const std::uint64_t for_shards =
+        capacity.bytes == 0 ? 0 : std::max(capacity.bytes, own_bytes() + 1) - own_bytes();
     {
       std::lock_guard lock(capacity_mutex_);
       capacity_ = capacity;
       for (Shard* each_shard : shards_) {
-        each_shard->set_capacity({part(capacity.bytes), part(capacity.items)},
-                                 pinned_bytes_max(part(capacity.bytes)));
+        each_shard->set_capacity({part(for_shards), part(capacity.items)},
+                                 pinned_bytes_max(part(for_shards)));
       }
     }
     maintain();
@@ -124,8 +126,8 @@ class MemoryTier final : public Tier {
     stats.hits = shared_->counts.sum(MemoryShared::hits);
     stats.misses = shared_->counts.sum(MemoryShared::misses);
     for (const Shard* each_shard : shards_) each_shard->add_stats(stats);
-    stats.index_bytes += sizeof(MemoryTier) + sizeof(MemoryShared);
-    stats.resident_bytes += sizeof(MemoryTier) + sizeof(MemoryShared);
+    stats.index_bytes += own_bytes();
+    stats.resident_bytes += own_bytes();
     return stats;
   }
 
@@ -143,6 +145,7 @@ class MemoryTier final : public Tier {
   void set_owner(TierOwner* owner) override { shared_->owner = owner; }
 
  private:
+  static std::uint64_t own_bytes() { return sizeof(MemoryTier) + sizeof(MemoryShared); }
   Shard& shard(const Key& key) const { return *shards_[key.hash >> 1 >> shift_]; }
   std::uint64_t pinned_bytes_max(std::uint64_t shard_bytes) const {
     if (shard_bytes == 0) return kNoLimit;
