@@ -18,10 +18,10 @@ BatchGets::BatchGets(StackedCache& cache, std::span<const std::string_view> text
   }
   std::vector<Handle> found(keys.size());
   look_into_tiers(keys, found);
+  join_flights(keys, found);
   for (std::size_t i = 0; i < keys.size(); ++i) {
     if (found[i]) ready_.push_back({indexes[i], std::move(found[i])});
   }
-  join_flights(keys, found);
   for (auto* list : {&own_, &shared_}) {
     for (Wanted& wanted : *list) wanted.index = indexes[wanted.index];
   }

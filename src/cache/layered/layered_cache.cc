@@ -123,6 +123,7 @@ Result<Handle> StackedCache::wait_for(const Key& key, const std::shared_ptr<Flig
   }
   // Who comes from now on joins the load that this thread, or the first as impatient, begins.
   flights_.end(key.bytes, flight);
+  if (Handle value = peek(key.bytes)) return value;
   Flights::Ticket ticket = flights_.join(key.bytes);
   if (ticket.leads) return load_as_leader(key, ticket.flight);
   const Flight::Outcome second = ticket.flight->wait(clock_, deadline);
