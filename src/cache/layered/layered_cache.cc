@@ -116,7 +116,7 @@ Result<Handle> StackedCache::wait_for(const Key& key, const std::shared_ptr<Flig
   const base::TimePoint patience = clock_.now() + kPatience;
   const base::TimePoint deadline = clock_.now() + options_.timeout;
   const Flight::Outcome outcome = flight->wait(clock_, std::min(patience, deadline));
-  if (outcome.value) return *outcome.value;
+  if (outcome.value) return shared_value(*outcome.value);
   if (outcome.leads) return load_as_leader(key, flight);
   if (clock_.now() >= deadline) {
     return fail(ErrorKind::cancelled, "the load of a value by another thread takes too long");
@@ -127,9 +127,14 @@ Result<Handle> StackedCache::wait_for(const Key& key, const std::shared_ptr<Flig
   Flights::Ticket ticket = flights_.join(key.bytes);
   if (ticket.leads) return load_as_leader(key, ticket.flight);
   const Flight::Outcome second = ticket.flight->wait(clock_, deadline);
-  if (second.value) return *second.value;
+  if (second.value) return shared_value(*second.value);
   if (second.leads) return load_as_leader(key, ticket.flight);
   return fail(ErrorKind::cancelled, "the load of a value by another thread takes too long");
+}
+
+Handle StackedCache::shared_value(const Handle& value) const {
+  const std::int64_t expires_ms = value.expires_ms();
+  return expires_ms == 0 || expires_ms > clock_.wall_ms() ? value : Handle();
 }
 
 Result<Handle> StackedCache::load_as_leader(const Key& key, const std::shared_ptr<Flight>& flight) {

@@ -78,6 +78,8 @@ class StackedCache final : public LayeredCache {
   Result<Handle> load(const Key& key);
   // For the load of another, with some patience.
   Result<Handle> wait_for(const Key& key, const std::shared_ptr<Flight>& flight);
+  // What another thread loaded, unless its time is over by now: the load may have begun before.
+  Handle shared_value(const Handle& value) const;
   Result<Handle> load_as_leader(const Key& key, const std::shared_ptr<Flight>& flight);
   // Ends a flight with what the last layer said, and keeps the value unless it is old by now.
   void land(const Key& key, const std::shared_ptr<Flight>& flight, std::uint64_t version,
