@@ -10,6 +10,7 @@
 #include <string>
 
 #include "base/assert.h"
+#include "cache/memory/page_runs.h"
 #include "cache/pinned.h"
 #include "cache/policy/slot_list.h"
 
@@ -213,14 +214,29 @@ Block* Shard::make_block(const Key& key, const Handle& value, std::int64_t expir
   const std::span<const std::byte> bytes = value.bytes();
   const std::size_t in_front = key_bytes_in_block(key.bytes);
   const std::size_t align = payload_align(bytes.size());
-  void* memory = std::malloc(sizeof(Block) + in_front + bytes.size() + align);
-  if (memory == nullptr) return nullptr;
-  auto* block = new (memory)
-      Block{malloc_usable_size(memory) + kMallocHeaderBytes, expires_ms, value.raw_bytes()};
+  const std::size_t needed = sizeof(Block) + in_front + bytes.size() + align;
+  std::size_t page_bytes = 0;
+  void* memory = needed < kPageRunBytesMin ? nullptr : take_pages(needed, page_bytes);
+  std::uint64_t charge = page_bytes;
+  if (memory == nullptr) {
+    memory = std::malloc(needed);
+    if (memory == nullptr) return nullptr;
+    page_bytes = 0;
+    charge = malloc_usable_size(memory) + kMallocHeaderBytes;
+  }
+  auto* block = new (memory) Block{charge, page_bytes, expires_ms, value.raw_bytes()};
   if (in_front > 0) std::memcpy(block + 1, key.bytes.data(), in_front);
   std::byte* payload = payload_of(block, key.bytes.size(), bytes.size());
   if (!bytes.empty()) std::memcpy(payload, bytes.data(), bytes.size());
   return block;
+}
+
+void Shard::free_block(Block* block) {
+  if (block != nullptr && block->page_bytes > 0) {
+    give_pages(block, block->page_bytes);
+  } else {
+    std::free(block);
+  }
 }
 
 // The live entry of a value; not in the table yet. Takes the block over. Null: there is no slot.
@@ -251,7 +267,7 @@ bool Shard::put(const Key& key, const Handle& value, std::int64_t expires_ms, De
        block->charge + pinned_bytes_ + overhead_bytes() + waiting_bytes_max() <= capacity_.bytes);
   Entry* const entry = fits ? fill(key, value, block) : nullptr;
   if (entry == nullptr) {
-    std::free(block);
+    free_block(block);
     ++rejected_;
     if (old != nullptr) take_out(*old, Cause::replaced, true, left);
     collect_if_many();
@@ -355,7 +371,7 @@ void Shard::collect() {
 void Shard::free_entry(Entry& entry) {
   held_ -= entry.block->charge;
   --held_items_;
-  std::free(entry.block);
+  free_block(entry.block);
   entry.block = nullptr;
   slab_.give_back(entry);
 }
