@@ -1,9 +1,10 @@
 // Keeps a cache of several tiers under mixed load, for tests/budget/run to watch its memory.
 //
-//   budget_load SECONDS BUDGET_MIB SEED
+//   budget_load SECONDS BUDGET_MIB SEED LARGEST_BYTES
 //
-// Eight threads get, put, remove and pin values of 100 B to 1 MB, a part of them with an end, while
-// the capacities change. Everything that is returned is checked. Exits 1 if something was wrong.
+// Eight threads get, put, remove and pin values of 100 B and more, a part of them with an end,
+// while the capacities change. Everything that is returned is checked. Exits 1 if something was
+// wrong.
 #include <atomic>
 #include <chrono>
 #include <cmath>
@@ -28,7 +29,7 @@ using Random = std::mt19937_64;
 constexpr int kThreads = 8;
 constexpr std::uint64_t kKeys = 200'000;
 constexpr double kBytesMin = 100;
-constexpr double kBytesMax = 1 << 20;
+double bytes_max = 1 << 20;
 
 std::int64_t wall_ms() {
   timespec now{};
@@ -45,7 +46,7 @@ std::uint64_t mixed(std::uint64_t value) {
 // towards the small ones.
 std::size_t bytes_of(std::uint64_t key) {
   const double unit = static_cast<double>(mixed(key) >> 11) / static_cast<double>(1ULL << 53);
-  return static_cast<std::size_t>(kBytesMin * std::pow(kBytesMax / kBytesMin, unit * unit));
+  return static_cast<std::size_t>(kBytesMin * std::pow(bytes_max / kBytesMin, unit * unit));
 }
 
 // Values of one key are all the same. Half of the keys have values that can be compressed.
@@ -192,12 +193,13 @@ void open(Load& load) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 4) {
-    std::fprintf(stderr, "usage: budget_load SECONDS BUDGET_MIB SEED\n");
+  if (argc != 5) {
+    std::fprintf(stderr, "usage: budget_load SECONDS BUDGET_MIB SEED LARGEST_BYTES\n");
     return 2;
   }
   const std::chrono::seconds seconds(std::stoi(argv[1]));
   const std::uint64_t seed = std::stoull(argv[3]);
+  bytes_max = std::stod(argv[4]);
   Load load;
   load.budget_bytes = std::stoull(argv[2]) << 20;
   open(load);

@@ -197,6 +197,21 @@ TEST(MemoryTier, FindsWhatIsThereWhileItsTableGrows) {
   EXPECT_EQ(tier->stats().items, 30'000U + kStay);
 }
 
+// The search takes an empty cell for one with tag 1 now and then.
+TEST(MemoryTier, DoesNotFindAgainWhatLeftACellAboveOneWithTheSameTag) {
+  const auto tier = memory_tier({{kMiB, 0}, {}, [] { return kTestStartMs; }}, "lru", {}, 1);
+  const std::uint64_t hash = std::uint64_t{1} << 40;
+  const Key lower("lower", hash), upper("upper", hash);
+  tier->put(lower, handle_of_text("one"), {});
+  tier->put(upper, handle_of_text("two"), {});
+  EXPECT_TRUE(tier->remove(upper));
+  EXPECT_FALSE(tier->may_contain(upper));
+  EXPECT_FALSE(tier->remove(upper));
+  EXPECT_FALSE(tier->get(upper));
+  EXPECT_FALSE(tier->pin(upper, 0));
+  EXPECT_EQ(text_of(tier->get(lower)), "one");
+}
+
 TEST(MemoryTable, EndsASearchAlsoIfEveryBucketWasOverrun) {
   auto shared = std::make_shared<MemoryShared>();
   shared->now_ms = [] { return kTestStartMs; };

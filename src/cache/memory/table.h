@@ -40,7 +40,7 @@ class Table {
       std::uint64_t fits = (different - kOnes) & ~different & kOnes << 7;
       for (; fits != 0; fits &= fits - 1) {
         const unsigned cell = static_cast<unsigned>(std::countr_zero(fits)) / 8;
-        // Null in a cell that was never used.
+        // Null in a cell that is empty.
         Entry* entry = bucket.entries[cell].load(std::memory_order_acquire);
         if (entry != nullptr && matches(*entry)) return true;
       }
@@ -78,6 +78,8 @@ class Table {
       const std::uint64_t word = bucket.word.load(std::memory_order_relaxed);
       if (cell < kCells) {
         bucket.word.store(word & ~(std::uint64_t{0xFF} << 8 * cell), std::memory_order_release);
+        // A search may take an empty cell for one with tag 1.
+        bucket.entries[cell].store(nullptr, std::memory_order_release);
         return;
       }
       // One entry less that went past here; so many that they cannot be counted stay for ever.
