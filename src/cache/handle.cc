@@ -5,6 +5,7 @@
 
 #include "base/assert.h"
 #include "base/bytes.h"
+#include "cache/memory/page_runs.h"
 #include "cache/pinned.h"
 
 namespace varve::cache {
@@ -14,6 +15,7 @@ namespace {
 struct Alone : Pinned {
   std::shared_ptr<const void> owner;
   bool in_block = false;
+  std::size_t page_bytes = 0;  // of that block, if it consists of whole pages
 };
 // Keeps the payload of a block on a cache line.
 constexpr std::size_t kAloneBytes =
@@ -37,8 +39,13 @@ void Pinned::give_back() {
     delete alone;
     return;
   }
+  const std::size_t page_bytes = alone->page_bytes;
   alone->~Alone();
-  ::operator delete(alone, kAlign);
+  if (page_bytes > 0) {
+    give_pages(alone, page_bytes);
+  } else {
+    ::operator delete(alone, kAlign);
+  }
 }
 
 Handle Handle::copy_of(std::span<const std::byte> bytes) {
@@ -56,8 +63,15 @@ Handle Handle::borrow(std::shared_ptr<const void> owner, std::span<const std::by
 }
 
 Handle Handle::make(std::size_t bytes, std::span<std::byte>& to_fill) {
-  void* block = ::operator new(kAloneBytes + bytes, kAlign);
+  std::size_t page_bytes = 0;
+  const std::size_t needed = kAloneBytes + bytes;
+  void* block = needed < kPageRunBytesMin ? nullptr : take_pages(needed, page_bytes);
+  if (block == nullptr) {
+    page_bytes = 0;
+    block = ::operator new(needed, kAlign);
+  }
   auto* alone = new (block) Alone;
+  alone->page_bytes = page_bytes;
   alone->in_block = true;
   start(*alone);
   to_fill = {static_cast<std::byte*>(block) + kAloneBytes, bytes};

@@ -37,7 +37,8 @@ struct LayeredOptions {
   std::uint64_t move_bytes_max = std::uint64_t{4} << 20;
   // The form that tiers below the first get values in, for example compressed(). Null: as they are.
   std::function<Handle(const Handle& value)> encode;
-  // Moves values between tiers; null: the thread whose call makes one necessary.
+  // Moves values between tiers; null: the thread whose call makes one necessary. It must not run
+  // tasks in the thread that posts them.
   base::Pool* pool = nullptr;
   base::Clock* clock = nullptr;  // null: the system's
 };
@@ -82,6 +83,7 @@ class Gets {
 
 // Thread-safe: any method, any thread. Readers of a key see its values in the order in which they
 // were written: who has seen one, or whose `put` or `remove` has returned, gets no older one.
+// Removal callbacks of its tiers may use their tier, but not the cache.
 class LayeredCache {
  public:
   virtual ~LayeredCache() = default;

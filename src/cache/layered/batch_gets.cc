@@ -1,5 +1,7 @@
 #include "cache/layered/batch_gets.h"
 
+#include <algorithm>
+
 namespace varve::cache {
 
 BatchGets::BatchGets(StackedCache& cache, std::span<const std::string_view> texts, Source& source,
@@ -18,10 +20,10 @@ BatchGets::BatchGets(StackedCache& cache, std::span<const std::string_view> text
   }
   std::vector<Handle> found(keys.size());
   if (looks) cache_.find_batch(keys, found, counts_);
+  join_flights(keys, found);
   for (std::size_t i = 0; i < keys.size(); ++i) {
     if (found[i]) ready_.push_back({indexes[i], std::move(found[i])});
   }
-  join_flights(keys, found);
   for (auto* list : {&own_, &shared_}) {
     for (Wanted& wanted : *list) wanted.index = indexes[wanted.index];
   }
@@ -32,8 +34,7 @@ BatchGets::BatchGets(StackedCache& cache, std::span<const std::string_view> text
 BatchGets::~BatchGets() {
   for (const Wanted& wanted : own_) {
     if (wanted.is_done) continue;
-    wanted.flight->fail();
-    cache_.flights_.end(wanted.key, wanted.flight);
+    cache_.flights_.fail(wanted.key, wanted.flight);
   }
 }
 
@@ -83,14 +84,26 @@ std::optional<Gets::Got> BatchGets::next_loaded() {
   if (loading_ == nullptr) return std::nullopt;
   auto loaded = loading_->next();
   if (!loaded) {
-    loading_.reset();
-    return std::nullopt;
+    loaded = missing_result();
+    if (!loaded) {
+      loading_.reset();
+      return std::nullopt;
+    }
   }
   Wanted& wanted = own_[loaded->index];
   wanted.is_done = true;
   cache_.land(wanted.as_key(), wanted.flight, wanted.version, loaded->value);
   cache_.moves_.run_unless_pool();
   return Got{wanted.index, std::move(loaded->value)};
+}
+
+// For a load that the last layer forgot. nullopt: there is none.
+std::optional<Loads::Loaded> BatchGets::missing_result() const {
+  const auto wanted =
+      std::find_if(own_.begin(), own_.end(), [](const Wanted& each) { return !each.is_done; });
+  if (wanted == own_.end()) return std::nullopt;
+  return Loads::Loaded{static_cast<std::size_t>(wanted - own_.begin()),
+                       fail(ErrorKind::internal, "a load ended without its result")};
 }
 
 // Own loads are over by now, so that two batches that wait for each other both get on.

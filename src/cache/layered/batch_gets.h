@@ -37,6 +37,7 @@ class BatchGets final : public Gets {
   void join_flights(std::span<const Key> keys, const std::vector<Handle>& found);
   void start_loads();
   std::optional<Got> next_loaded();
+  std::optional<Loads::Loaded> missing_result() const;
   std::optional<Got> next_shared();
 
   StackedCache& cache_;

@@ -184,13 +184,25 @@ Result<Handle> StackedCache::wait_for(const Key& key, const std::shared_ptr<Flig
   const base::TimePoint patience = clock_.now() + kPatience;
   const base::TimePoint deadline = clock_.now() + options_.timeout;
   const Flight::Outcome outcome = flight->wait(clock_, std::min(patience, deadline));
-  if (outcome.value) return *outcome.value;
+  if (outcome.value) return shared_value(*outcome.value);
   if (outcome.leads) return load_as_leader(key, flight, source);
   if (clock_.now() >= deadline) {
     return fail(ErrorKind::cancelled, "the load of a value by another thread takes too long");
   }
-  // A flight of our own that nobody joins.
-  return load_as_leader(key, std::make_shared<Flight>(), source);
+  // Who comes from now on joins the load that this thread, or the first as impatient, begins.
+  flights_.end(key.bytes, flight);
+  if (Handle value = peek(key.bytes)) return value;
+  Flights::Ticket ticket = flights_.join(key.bytes);
+  if (ticket.leads) return load_as_leader(key, ticket.flight, source);
+  const Flight::Outcome second = ticket.flight->wait(clock_, deadline);
+  if (second.value) return shared_value(*second.value);
+  if (second.leads) return load_as_leader(key, ticket.flight, source);
+  return fail(ErrorKind::cancelled, "the load of a value by another thread takes too long");
+}
+
+Handle StackedCache::shared_value(const Handle& value) const {
+  const std::int64_t expires_ms = value.expires_ms();
+  return expires_ms == 0 || expires_ms > clock_.wall_ms() ? value : Handle();
 }
 
 Result<Handle> StackedCache::load_as_leader(const Key& key, const std::shared_ptr<Flight>& flight,
@@ -211,8 +223,7 @@ void StackedCache::land(const Key& key, const std::shared_ptr<Flight>& flight,
                         std::uint64_t version, const Result<Handle>& loaded) {
   if (!loaded) {
     counts_.add(load_errors);
-    flight->fail();
-    flights_.end(key.bytes, flight);
+    flights_.fail(key.bytes, flight);
     return;
   }
   {
@@ -280,6 +291,7 @@ Status StackedCache::put_batch(std::span<const std::string_view> texts,
       result = written;
       break;
     }
+    drop_above_persistent(key);
     fill(key, value, options.expires_ms);
   }
   moves_.run_unless_pool();
@@ -288,6 +300,12 @@ Status StackedCache::put_batch(std::span<const std::string_view> texts,
 
 void StackedCache::drop_from_tiers(const Key& key) {
   for (std::size_t i = tiers_.size(); i-- > 0;) tiers_[i]->remove(key);
+}
+
+void StackedCache::drop_above_persistent(const Key& key) {
+  std::size_t last = tiers_.size();
+  while (last > 0 && !tiers_[last - 1]->is_persistent()) --last;
+  for (std::size_t i = 0; i + 1 < last; ++i) tiers_[i]->remove(key);
 }
 
 Status StackedCache::remove(std::string_view text) {
@@ -382,8 +400,8 @@ void StackedCache::make(const Move& move) {
   Tier& target = *tiers_[move.to];
   if (target.may_contain(key)) return;
   if (target.is_persistent()) value = portable_value(value);
-  if (value) target.put(key, value, {move.value.expires_ms()});
-  if (options_.exclusive && move.to < move.from) tiers_[move.from]->remove(key);
+  const bool kept = value && target.put(key, value, {move.value.expires_ms()});
+  if (kept && options_.exclusive && move.to < move.from) tiers_[move.from]->remove(key);
 }
 
 LayeredStats StackedCache::stats() const {

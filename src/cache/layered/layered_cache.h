@@ -84,6 +84,8 @@ class StackedCache final : public LayeredCache {
   Result<Handle> load(const Key& key);
   // For the load of another, with some patience.
   Result<Handle> wait_for(const Key& key, const std::shared_ptr<Flight>& flight, Source& source);
+  // What another thread loaded, unless its time is over by now: the load may have begun before.
+  Handle shared_value(const Handle& value) const;
   Result<Handle> load_as_leader(const Key& key, const std::shared_ptr<Flight>& flight,
                                 Source& source);
   // Ends a flight with what the last layer said, and keeps the value unless it is old by now.
@@ -101,6 +103,9 @@ class StackedCache final : public LayeredCache {
   bool is_asked_often(std::uint64_t hash);
   bool left_before(std::uint64_t hash);
   void drop_from_tiers(const Key& key);
+  // Whoever finds a new value in a tier that keeps all must not find an older one above it later.
+  // REQUIRES: the turn of the key.
+  void drop_above_persistent(const Key& key);
 
   const LayeredOptions options_;
   base::Clock& clock_;
