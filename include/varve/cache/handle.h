@@ -117,6 +117,14 @@ class Handle {
     method_ = method;
     raw_size_ = raw_bytes;
   }
+  // Narrows the handle to a part of its bytes, which becomes the value itself.
+  // REQUIRES: offset + size <= bytes().size().
+  void keep_part(std::size_t offset, std::size_t size) {
+    data_ += offset;
+    size_ = size;
+    raw_size_ = size;
+    method_ = 0;
+  }
 
  private:
   void let_go() {

@@ -1,0 +1,51 @@
+// The tier that keeps entries in files, over restarts of the process.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "varve/cache/tier.h"
+#include "varve/result.h"
+
+namespace varve::base {
+class Clock;
+class Pool;
+}  // namespace varve::base
+
+namespace varve::cache {
+
+class EvictionPolicy;
+class FileAccess;
+
+struct DiskOptions {
+  std::string folder;  // made if there is none; one process at a time
+  // Of the files, headers and indexes included. 0: as much as the disk takes, at most 16,000
+  // segments.
+  Capacity capacity;
+  // Of a file: 4 KiB to 256 MiB. Less with a small capacity, which holds at least eight.
+  std::uint64_t segment_bytes = std::uint64_t{16} << 20;
+  // fsync of a segment when it is full. Without it a power failure may cost entries, never a crash
+  // of the process.
+  bool sync_at_seal = false;
+  RemovalCallback on_removal;        // beside the owner of the tier
+  base::Pool* background = nullptr;  // where files found are read; null: a thread of its own
+  FileAccess* files = nullptr;       // null: those of the operating system
+  base::Clock* clock = nullptr;      // null: the real one
+};
+
+// What the policy decides: `fifo` gives up the oldest file as a whole and keeps what was hit since
+// it was written; any other chooses entries one by one, which costs memory for its bookkeeping and
+// copies of what stays.
+//
+// Returns before the entries of an earlier process are known: until then they are misses, and
+// writes for which there is no room are refused. `conflict`: another process has the folder.
+// `invalid`: the options, or the folder cannot be written. All failures after that are misses and
+// counted.
+Result<std::unique_ptr<Tier>> open_disk_tier(DiskOptions options,
+                                             std::unique_ptr<EvictionPolicy> policy);
+
+// Deletes the files of a disk tier and leaves all others. `conflict`: a process has it open.
+Status clear_disk_tier(const std::string& folder);
+
+}  // namespace varve::cache

@@ -1,0 +1,209 @@
+#include <algorithm>
+
+#include "cache/disk/disk_tier.h"
+
+namespace varve::cache {
+std::shared_ptr<Segment> DiskTier::active() const {
+  const std::scoped_lock lock(mutex_);
+  return active_;
+}
+
+std::uint64_t DiskTier::used_bytes() const {
+  std::uint64_t bytes = unread_bytes_ + leftover_bytes_;
+  for (const auto& [number, id] : by_number_) bytes += segments_[id]->disk_bytes();
+  return bytes;
+}
+
+void DiskTier::seal_active() {
+  const auto segment = active();
+  if (!segment) return;
+  if (!segment->seal(sync_at_seal_)) note_error();
+  const std::scoped_lock lock(mutex_);
+  active_ = nullptr;
+}
+
+std::shared_ptr<Segment> DiskTier::create_segment() {
+  constexpr int kNamesTaken = 16;
+  for (int tries = 0; tries < kNamesTaken && next_number_ < kSegmentNumberMax; ++tries) {
+    auto segment = Segment::create(files_, folder_, next_number_++, segment_bytes_);
+    if (segment) return std::move(*segment);
+    // Somebody deleted the folder: what is open stays readable, and writing starts anew.
+    if (segment.error().kind == ErrorKind::not_found && files_.make_folder(folder_)) continue;
+    if (segment.error().kind != ErrorKind::conflict) break;
+  }
+  pause_writes();
+  return nullptr;
+}
+
+SegmentId DiskTier::adopt(const std::shared_ptr<Segment>& segment) {
+  SegmentId id = 0;
+  while (id < segments_.size() && segments_[id]) ++id;
+  if (id == segments_.size()) segments_.emplace_back();
+  by_number_[segment->number()] = id;
+  segments_[id] = segment;
+  return id;
+}
+
+bool DiskTier::start_segment() {
+  const auto segment = create_segment();
+  if (!segment) return false;
+  const std::scoped_lock lock(mutex_);
+  adopt(segment);
+  active_ = segment;
+  return true;
+}
+
+bool DiskTier::roll(Leaving& left) {
+  seal_active();
+  // What is being moved out of a segment needs a place before the room of that segment is free: the
+  // tier is larger than its capacity for that long.
+  if (reclaiming_) return start_segment();
+  if (!make_room(segment_bytes_, left)) return false;
+  if (!active() && !start_segment()) return false;
+  // Now, while the new segment can take what survives: the next roll finds its room.
+  make_room(segment_bytes_, left);
+  return true;
+}
+
+bool DiskTier::make_room(std::uint64_t bytes, Leaving& left) {
+  if (reclaiming_) return false;
+  kill_again();
+  delete_leftovers();
+  std::size_t turns = 0;
+  for (std::size_t turns_max = 0;; ++turns) {
+    {
+      const std::scoped_lock lock(mutex_);
+      const bool fits = capacity_.bytes == 0 || used_bytes() + bytes <= capacity_.bytes;
+      if (fits && by_number_.size() + 1 < kSegmentsMax) return true;
+      // Which entries of the files that are still unread are the newest is not known yet.
+      if (recovering_) return false;
+      // Segments that are live as a whole are only moved: after two rounds nothing is to be had.
+      if (turns_max == 0) turns_max = 2 * by_number_.size() + 2;
+      if (turns == turns_max) return false;
+    }
+    const auto victim = next_victim();
+    if (!victim) return false;
+    reclaiming_ = true;
+    reclaim(victim, left);
+    reclaiming_ = false;
+  }
+}
+
+std::shared_ptr<Segment> DiskTier::next_victim() const {
+  const std::scoped_lock lock(mutex_);
+  std::shared_ptr<Segment> best;
+  for (const auto& [number, id] : by_number_) {
+    const auto& segment = segments_[id];
+    if (segment == active_) continue;
+    if (!best || segment->live.record_bytes < best->live.record_bytes) best = segment;
+    if (!by_entry_) break;
+  }
+  return best;
+}
+
+void DiskTier::reclaim(const std::shared_ptr<Segment>& segment, Leaving& left) {
+  if (const auto entries = segment->entries()) {
+    // Hits save at most half of a segment, so that each one given up makes room.
+    std::uint64_t room = segment_bytes_ / 2;
+    for (const SegmentEntry& record : *entries) {
+      if (record.kind == RecordKind::removal) {
+        carry_removal(record, segment, left);
+        continue;
+      }
+      const auto found = look_up(record.hash);
+      if (!found || found->segment != segment) continue;
+      if (found->entry.offset() != record.offset) continue;
+      const auto cause = keep_or_give_up(record, *found, room, left);
+      if (cause) take_out(*found, *cause, Fate::file_goes, left);
+    }
+  }
+  evict_rest(segment, left);
+  close_segment(segment);
+}
+
+// nullopt: it stays, in another segment.
+std::optional<Cause> DiskTier::keep_or_give_up(const SegmentEntry& record, const Found& found,
+                                               std::uint64_t& room, Leaving& left) {
+  if (is_expired(record.expires_ms)) return Cause::expired;
+  if (found.entry.pinned == 0 && !by_entry_) {
+    if (found.entry.visited == 0 || found.entry.bytes() > room) return Cause::evicted;
+    room -= found.entry.bytes();
+  }
+  base::Buffer buffer(found.entry.bytes());
+  const auto got = found.segment->file().read(found.entry.offset(), buffer.span());
+  const auto whole = got ? decode_record(buffer.span().first(*got)) : std::nullopt;
+  const auto sequence = sequence_of(found.segment->number(), found.entry.offset());
+  if (!whole || whole->header.sequence != sequence) return Cause::lost;
+  const auto placed = append(whole->header, whole->key, found.entry.hash, whole->payload, left);
+  if (!placed) return Cause::evicted;
+  publish(whole->key, *placed, found, true, left);
+  return std::nullopt;
+}
+
+void DiskTier::evict_rest(const std::shared_ptr<Segment>& segment, Leaving& left) {
+  // Not to be found by the footer: it is damaged.
+  for (SlotId slot = 0;; ++slot) {
+    std::optional<Found> found;
+    {
+      const std::scoped_lock lock(mutex_);
+      if (segment->live.items == 0) return;
+      while (slot < index_.slots() &&
+             (index_.at(slot).place == 0 || segments_[index_.at(slot).segment] != segment)) {
+        ++slot;
+      }
+      if (slot == index_.slots()) return;
+      found = Found{slot, index_.at(slot), segment};
+    }
+    take_out(*found, Cause::lost, Fate::file_goes, left);
+  }
+}
+
+void DiskTier::carry_removal(const SegmentEntry& record, const std::shared_ptr<Segment>& segment,
+                             Leaving& left) {
+  // All that it overruled is void in place, unless a write failed.
+  if (!unsure_ || look_up(record.hash)) return;
+  std::vector<std::shared_ptr<Segment>> older;
+  {
+    const std::scoped_lock lock(mutex_);
+    for (const auto& [number, id] : by_number_) {
+      if (number < segment->number()) older.push_back(segments_[id]);
+    }
+  }
+  const bool needed = std::any_of(older.begin(), older.end(),
+                                  [&](const auto& one) { return one->may_contain(record.hash); });
+  if (!needed || !leftovers_.empty()) return;
+  base::Buffer buffer(record.record_bytes());
+  const auto got = segment->file().read(record.offset, buffer.span());
+  const auto removal = got ? decode_record(buffer.span().first(*got)) : std::nullopt;
+  if (removal) append(removal->header, removal->key, record.hash, {}, left);
+}
+
+void DiskTier::close_segment(const std::shared_ptr<Segment>& segment) {
+  const std::uint64_t bytes = segment->disk_bytes();
+  std::erase_if(to_kill_, [&](const auto& one) { return one.first == segment; });
+  {
+    const std::scoped_lock lock(mutex_);
+    const auto at = by_number_.find(segment->number());
+    segments_[at->second] = nullptr;
+    by_number_.erase(at);
+    if (active_ == segment) active_ = nullptr;
+    leftover_bytes_ += bytes;
+  }
+  leftovers_.emplace_back(segment_name(segment->number()), bytes);
+  delete_leftovers();
+}
+
+void DiskTier::delete_leftovers() {
+  std::erase_if(leftovers_, [&](const auto& file) {
+    if (!files_.remove(folder_, file.first)) {
+      note_error();
+      unsure_ = true;
+      return false;
+    }
+    const std::scoped_lock lock(mutex_);
+    leftover_bytes_ -= file.second;
+    return true;
+  });
+}
+
+}  // namespace varve::cache
