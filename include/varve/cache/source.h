@@ -3,9 +3,11 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "varve/cache/handle.h"
@@ -43,5 +45,11 @@ class Source {
   // Keys that do not exist are no error. Durable when it returns.
   virtual Status remove_batch(std::span<const Key> keys);
 };
+
+// A source of what `load` returns: an empty handle if there is no such value. It is called in the
+// thread that pulls results, for one key at a time, and may be called by several threads at once.
+// Keys whose turn comes after the time-out are `cancelled`. Cannot be written.
+std::unique_ptr<Source> make_source(std::string name,
+                                    std::function<Result<Handle>(std::string_view key)> load);
 
 }  // namespace varve::cache

@@ -87,7 +87,8 @@ struct TierStats {
   std::uint64_t pinned_items = 0, pinned_bytes = 0;  // by pin()
   // Memory of entries that left while handles to them live. Not charged: it is the callers'.
   std::uint64_t held_bytes = 0;
-  bool available = true;  // false: switched off for now after failures (circuit breaker)
+  std::uint64_t round_trips = 0;  // to a server
+  bool available = true;          // false: switched off for now after failures (circuit breaker)
 };
 
 // Thread-safe: any method, any thread. Nothing here fails: what cannot be read, found, decoded or

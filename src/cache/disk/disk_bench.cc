@@ -144,7 +144,7 @@ void recover(benchmark::State& state) {
 }
 BENCHMARK(recover)->Iterations(3)->UseRealTime()->Unit(benchmark::kMillisecond);
 
-// What decides against a mapping (decision record 0011): the same bytes read and checked, without
+// What decides against a mapping (decision record 0012): the same bytes read and checked, without
 // the tier. The argument: 0 pread into a new block, 1 a mapping.
 void read_and_check(benchmark::State& state) {
   constexpr std::size_t kFileBytes = std::size_t{256} << 20;

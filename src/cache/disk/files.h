@@ -17,7 +17,7 @@ class File {
   virtual ~File() = default;
 
   // Fills `out` from `offset` on; fewer bytes only at the end of the file. There is no mapping on
-  // purpose: whoever truncates a mapped file kills its readers (decision record 0011).
+  // purpose: whoever truncates a mapped file kills its readers (decision record 0012).
   virtual Result<std::size_t> read(std::uint64_t offset, std::span<std::byte> out) = 0;
   // After an error any part of the range may have been written.
   virtual Status write(std::uint64_t offset, base::ByteSpan bytes) = 0;
