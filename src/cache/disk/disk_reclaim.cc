@@ -53,16 +53,33 @@ bool DiskTier::start_segment() {
   return true;
 }
 
-bool DiskTier::roll(Leaving& left) {
+bool DiskTier::roll(bool is_removal, Leaving& left) {
   seal_active();
   // What is being moved out of a segment needs a place before the room of that segment is free: the
   // tier is larger than its capacity for that long.
   if (reclaiming_) return start_segment();
-  if (!make_room(segment_bytes_, left)) return false;
+  if (!make_room(segment_bytes_, left)) {
+    // A removal must be on disk before it is reported, and while files are unread there is no
+    // record to make void: the capacity is kept again when they have been read.
+    const std::scoped_lock lock(mutex_);
+    if (!recovering_ || !is_removal) return false;
+  }
   if (!active() && !start_segment()) return false;
   // Now, while the new segment can take what survives: the next roll finds its room.
   make_room(segment_bytes_, left);
   return true;
+}
+
+bool DiskTier::has_room(std::uint64_t bytes) const {
+  if (by_number_.size() + 1 >= kSegmentsMax) return false;
+  if (capacity_.bytes != 0) return used_bytes() + bytes <= capacity_.bytes;
+  if (recovering_) return true;
+  constexpr std::uint64_t kMostly = 4;
+  return std::none_of(by_number_.begin(), by_number_.end(), [&](const auto& one) {
+    const auto& segment = segments_[one.second];
+    const std::uint64_t records = segment->tail() - kSegmentHeaderBytes;
+    return segment != active_ && segment->live.record_bytes * kMostly <= records;
+  });
 }
 
 bool DiskTier::make_room(std::uint64_t bytes, Leaving& left) {
@@ -73,8 +90,7 @@ bool DiskTier::make_room(std::uint64_t bytes, Leaving& left) {
   for (std::size_t turns_max = 0;; ++turns) {
     {
       const std::scoped_lock lock(mutex_);
-      const bool fits = capacity_.bytes == 0 || used_bytes() + bytes <= capacity_.bytes;
-      if (fits && by_number_.size() + 1 < kSegmentsMax) return true;
+      if (has_room(bytes)) return true;
       // Which entries of the files that are still unread are the newest is not known yet.
       if (recovering_) return false;
       // Segments that are live as a whole are only moved: after two rounds nothing is to be had.
@@ -96,7 +112,7 @@ std::shared_ptr<Segment> DiskTier::next_victim() const {
     const auto& segment = segments_[id];
     if (segment == active_) continue;
     if (!best || segment->live.record_bytes < best->live.record_bytes) best = segment;
-    if (!by_entry_) break;
+    if (!by_entry_ && capacity_.bytes != 0) break;
   }
   return best;
 }
@@ -114,7 +130,7 @@ void DiskTier::reclaim(const std::shared_ptr<Segment>& segment, Leaving& left) {
       if (!found || found->segment != segment) continue;
       if (found->entry.offset() != record.offset) continue;
       const auto cause = keep_or_give_up(record, *found, room, left);
-      if (cause) take_out(*found, *cause, Fate::file_goes, left);
+      if (cause) take_out(*found, *cause, Fate::file_goes, left, &record);
     }
   }
   evict_rest(segment, left);
@@ -125,7 +141,7 @@ void DiskTier::reclaim(const std::shared_ptr<Segment>& segment, Leaving& left) {
 std::optional<Cause> DiskTier::keep_or_give_up(const SegmentEntry& record, const Found& found,
                                                std::uint64_t& room, Leaving& left) {
   if (is_expired(record.expires_ms)) return Cause::expired;
-  if (found.entry.pinned == 0 && !by_entry_) {
+  if (found.entry.pinned == 0 && !by_entry_ && capacity().bytes != 0) {
     if (found.entry.visited == 0 || found.entry.bytes() > room) return Cause::evicted;
     room -= found.entry.bytes();
   }

@@ -115,6 +115,24 @@ TEST(DiskRecovery, OpenReturnsAtOnceAndWritesMeanwhileCount) {
   check();
 }
 
+TEST(DiskRecovery, ARemovalBeforeTheFilesAreReadHoldsOnAFullTierToo) {
+  Bed bed;
+  bed.options.capacity.bytes = 40 << 10;
+  Tier& tier = bed.open();
+  for (int i = 0; i < 1000; ++i) put(tier, fmt::format("key {}", i), long_value(i));
+  ASSERT_EQ(get(tier, "key 999"), long_value(999));
+  bed.options.background = &bed.held_pool;
+  bed.open();
+  // No room for a value, since nothing can be given up yet.
+  for (int i = 0; i < 200; ++i) put(*bed.tier, fmt::format("new {}", i), long_value(i));
+  EXPECT_GT(bed.tier->stats().rejected, 0U);
+  bed.tier->remove(Key("key 999"));
+  bed.options.background = bed.inline_pool.get();
+  EXPECT_EQ(get(bed.reopen_after_kill(), "key 999"), "(miss)");
+  EXPECT_EQ(get(*bed.tier, "key 998"), long_value(998));
+  EXPECT_LE(bed.tier->stats().disk_bytes, bed.options.capacity.bytes);
+}
+
 TEST(DiskRecovery, ATierMayGoBeforeItsFilesAreRead) {
   Bed bed;
   put(bed.open(), "k", "v");

@@ -106,7 +106,9 @@ class DiskTier final : public Tier {
   void publish(std::string_view key, const Placed& placed, const std::optional<Found>& old,
                bool is_move, Leaving& left);
   // Takes an entry out of the index.
-  void take_out(const Found& found, Cause cause, Fate fate, Leaving& left);
+  // `record`, if known, saves reading it where nobody wants its key.
+  void take_out(const Found& found, Cause cause, Fate fate, Leaving& left,
+                const SegmentEntry* record = nullptr);
   void kill(const std::shared_ptr<Segment>& segment, std::uint64_t offset);
   void kill_again();
   void drop_expired(const Key& key);
@@ -121,8 +123,9 @@ class DiskTier final : public Tier {
 
   // --- disk_reclaim.cc; all with the turn ---
   // A fresh active segment, and room for the one after it.
-  bool roll(Leaving& left);
-  // Until so many bytes more fit the capacity. The active segment stays.
+  bool roll(bool is_removal, Leaving& left);
+  // Until so many bytes more fit the capacity; without one, until no segment is mostly dead. The
+  // active segment stays.
   bool make_room(std::uint64_t bytes, Leaving& left);
   std::shared_ptr<Segment> next_victim() const;
   void reclaim(const std::shared_ptr<Segment>& segment, Leaving& left);
@@ -137,6 +140,7 @@ class DiskTier final : public Tier {
   bool start_segment();
   void delete_leftovers();
   // With mutex_.
+  bool has_room(std::uint64_t bytes) const;
   SegmentId adopt(const std::shared_ptr<Segment>& segment);
   std::uint64_t used_bytes() const;
   // Without.

@@ -230,6 +230,20 @@ TEST(DiskTier, TwoKeysOfOneHashDoNotMix) {
   EXPECT_EQ(told, std::vector<std::string>{"one evicted"});
 }
 
+TEST_P(EveryDiskPolicy, WithoutACapacityItGivesBackTheRoomOfWhatIsGone) {
+  Tier& tier = bed.open();
+  for (int i = 0; i < 3000; ++i) {
+    put(tier, fmt::format("key {}", i % 40), long_value(i));
+    if (i % 100 == 0) put(tier, fmt::format("stays {}", i), long_value(i));
+  }
+  EXPECT_LT(tier.stats().disk_bytes, 120U << 10);
+  for (int i = 0; i < 3000; i += 100) {
+    EXPECT_EQ(get(tier, fmt::format("stays {}", i)), long_value(i));
+  }
+  EXPECT_EQ(tier.stats().items, 70U);
+  EXPECT_EQ(tier.stats().evicted, 0U);
+}
+
 TEST(DiskTier, VisitsEachEntryWithItsKey) {
   Bed bed;
   Tier& tier = bed.open();

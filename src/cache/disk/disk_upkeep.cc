@@ -145,7 +145,7 @@ void DiskTier::drop_all_expired(Leaving& left) {
       const auto found = look_up(record.hash);
       if (!found || found->segment != segment || found->entry.offset() != record.offset) continue;
       if (is_expired(record.expires_ms)) {
-        take_out(*found, Cause::expired, Fate::kill, left);
+        take_out(*found, Cause::expired, Fate::kill, left, &record);
       } else if (earliest == 0 || record.expires_ms < earliest) {
         earliest = record.expires_ms;
       }

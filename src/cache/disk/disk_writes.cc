@@ -87,13 +87,19 @@ std::optional<DiskTier::Placed> DiskTier::append(RecordHeader header, std::strin
       segment_bytes_) {
     return std::nullopt;
   }
+  const bool is_removal = header.kind == RecordKind::removal;
   const auto current = [&] {
     const std::scoped_lock lock(mutex_);
     return active_;
   };
+  {
+    // Removals during recovery may have taken a segment too many: not for values.
+    const std::scoped_lock lock(mutex_);
+    if (recovering_ && !is_removal && !has_room(0)) return std::nullopt;
+  }
   std::shared_ptr<Segment> segment = current();
   for (int rolls = 0; !segment || !segment->has_room(bytes); ++rolls) {
-    if (rolls == kRollsMax || !roll(left)) return std::nullopt;
+    if (rolls == kRollsMax || !roll(is_removal, left)) return std::nullopt;
     segment = current();
   }
   header.sequence = sequence_of(segment->number(), segment->tail());
@@ -207,8 +213,16 @@ void DiskTier::note_left(const IndexEntry& entry, Cause cause,
                   owner != nullptr ? owner->version(entry.hash) : 0});
 }
 
-void DiskTier::take_out(const Found& found, Cause cause, Fate fate, Leaving& left) {
-  const auto identity = identify(found);
+void DiskTier::take_out(const Found& found, Cause cause, Fate fate, Leaving& left,
+                        const SegmentEntry* record) {
+  std::optional<Identity> identity;
+  if (record != nullptr && !on_removal_ && owner_ == nullptr) {
+    identity.emplace();
+    identity->header.stored_bytes = record->stored_bytes;
+    identity->header.raw_bytes = record->raw_bytes;
+  } else {
+    identity = identify(found);
+  }
   {
     const std::scoped_lock lock(mutex_);
     const IndexEntry entry = index_.at(found.slot);

@@ -13,8 +13,6 @@ namespace varve::cache {
 
 using SegmentId = std::uint16_t;  // of the table of open segments
 inline constexpr std::size_t kSegmentsMax = 16'000;
-inline constexpr std::uint64_t kSegmentBytesMin = 4096;
-inline constexpr std::uint64_t kSegmentBytesMax = std::uint64_t{256} << 20;
 inline constexpr std::uint64_t kRecordBytesMax = std::uint64_t{64} << 20;
 
 inline constexpr SlotId kNowhere = std::numeric_limits<SlotId>::max();

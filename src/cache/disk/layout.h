@@ -14,6 +14,8 @@
 
 namespace varve::cache {
 
+inline constexpr std::uint64_t kSegmentBytesMin = 4096;
+inline constexpr std::uint64_t kSegmentBytesMax = std::uint64_t{256} << 20;
 inline constexpr std::size_t kSegmentHeaderBytes = 64;
 inline constexpr std::size_t kTrailerBytes = 64;
 inline constexpr std::size_t kEntryBytes = 32;

@@ -52,6 +52,8 @@ Result<std::optional<std::shared_ptr<Segment>>> Segment::open(FileAccess& files,
     case HeaderVerdict::ours:
       break;
   }
+  // Before anything is allocated by it.
+  if (bytes > kSegmentBytesMax) return damaged(number, "size");
   std::shared_ptr<Segment> segment(new Segment(std::move(file), number, bytes));
   if (segment->load_trailer(bytes) && segment->read_footer()) return segment;
   segment->trailer_.reset();
@@ -111,9 +113,7 @@ Result<Footer> Segment::read_footer() {
 Status Segment::scan(std::uint64_t file_bytes) {
   tail_ = kSegmentHeaderBytes;
   entries_.clear();
-  // A foreign file of any length may carry our header.
-  constexpr std::uint64_t kScanMax = std::uint64_t{1} << 30;
-  base::Buffer buffer(std::min(file_bytes, kScanMax));
+  base::Buffer buffer(file_bytes);
   VARVE_TRY(const std::size_t got, file_->read(0, buffer.span()));
   const base::ByteSpan all = buffer.span().first(got);
   while (tail_ < all.size()) {
