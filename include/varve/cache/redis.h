@@ -17,7 +17,9 @@ namespace varve::cache {
 
 // When the tier stops asking a server that fails, and when it tries again.
 struct BreakerOptions {
-  std::uint32_t failures_to_open = 3;  // in a row, of all threads together
+  // Of all threads together. One is forgotten after 64 successes, so that a server which fails now
+  // and then, but often enough to be felt, is left alone too.
+  std::uint32_t failures_to_open = 3;
   // The n-th wait is uniform between half and all of min(wait_max, wait_min * 2^n), n from 0.
   std::chrono::milliseconds wait_min{250};
   std::chrono::milliseconds wait_max{10'000};

@@ -9,9 +9,9 @@
 #include <filesystem>
 
 #include "base/random.h"
-#include "cache/policy.h"
 #include "codec/checksum.h"
 #include "varve/cache/disk.h"
+#include "varve/cache/policy.h"
 
 namespace varve::cache {
 namespace {

@@ -8,8 +8,8 @@
 #include "base/pool.h"
 #include "base/random.h"
 #include "cache/disk/memory_files.h"
-#include "cache/policy.h"
 #include "varve/cache/disk.h"
+#include "varve/cache/policy.h"
 
 namespace varve::cache::disk_test {
 

@@ -16,8 +16,8 @@
 #include "cache/disk/files.h"
 #include "cache/disk/index.h"
 #include "cache/disk/segment.h"
-#include "cache/policy.h"
 #include "varve/cache/disk.h"
+#include "varve/cache/policy.h"
 
 namespace varve::cache {
 

@@ -6,8 +6,8 @@
 #include <memory>
 #include <vector>
 
-#include "cache/policy.h"
 #include "cache/record.h"
+#include "varve/cache/policy.h"
 
 namespace varve::cache {
 

@@ -7,9 +7,9 @@
 #include "base/pool.h"
 #include "cache/disk/layout.h"
 #include "cache/disk/memory_files.h"
-#include "cache/policy.h"
 #include "codec/checksum.h"
 #include "varve/cache/disk.h"
+#include "varve/cache/policy.h"
 
 namespace varve::cache {
 namespace {

@@ -2,6 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <thread>
+
+#include "cache/redis/key_turns.h"
 #include "cache/redis/trust.h"
 #include "varve/cache/redis.h"
 
@@ -65,6 +69,35 @@ TEST(RedisOptions, ErrorsNameTheField) {
   EXPECT_NE(message([](auto& o) { o.timeout = {}; }).find("timeout"), std::string::npos);
   EXPECT_NE(message([](auto& o) { o.connections_max = 0; }).find("connections"), std::string::npos);
   EXPECT_NE(message([](auto& o) { o.breaker.wait_max = {}; }).find("wait_max"), std::string::npos);
+}
+
+TEST(KeyTurns, ExcludeEachOtherAndServeInOrder) {
+  KeyTurns turns;
+  const auto now = base::system_clock().now();
+  const auto soon = now + std::chrono::milliseconds(1);
+  ASSERT_TRUE(turns.take(1, now));
+  EXPECT_FALSE(turns.take(3, soon));
+  EXPECT_TRUE(turns.take(2, now));
+  turns.give(2);
+  // A batch waits for the first turn; who comes later waits behind it for the second.
+  std::atomic<int> order{0};
+  int batch_at = 0, single_at = 0;
+  std::thread batch([&] {
+    EXPECT_TRUE(turns.take(3, now + std::chrono::minutes(1)));
+    batch_at = ++order;
+    turns.give(3);
+  });
+  while (turns.take(2, base::system_clock().now())) turns.give(2);
+  std::thread single([&] {
+    EXPECT_TRUE(turns.take(2, now + std::chrono::minutes(1)));
+    single_at = ++order;
+    turns.give(2);
+  });
+  turns.give(1);
+  batch.join();
+  single.join();
+  EXPECT_EQ(batch_at, 1);
+  EXPECT_EQ(single_at, 2);
 }
 
 TEST(RedisTrust, AFailedWriteBoundsItsKeyUntilANewerOne) {

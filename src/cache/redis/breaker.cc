@@ -15,19 +15,24 @@ Breaker::Pass Breaker::ask() {
 
 void Breaker::succeeded(Pass pass) {
   // One that was let through before the breaker opened says nothing about the server of now.
-  if (pass == Pass::yes && is_closed()) failures_.store(0, std::memory_order_relaxed);
+  // Threads may count a success too often: it is a matter of rates.
+  if (pass == Pass::yes && is_closed() && score_.load(std::memory_order_relaxed) > 0) {
+    score_.fetch_sub(1, std::memory_order_relaxed);
+  }
   if (pass != Pass::probe) return;
   const std::lock_guard lock(mutex_);
   probing_ = false;
   waits_ = 0;
-  failures_.store(0, std::memory_order_relaxed);
+  score_.store(0, std::memory_order_relaxed);
   closed_.store(true, std::memory_order_release);
 }
 
 void Breaker::failed(Pass pass) {
   if (pass == Pass::no) return;
+  const std::int64_t limit = kFailure * options_.failures_to_open;
+  // Successes while failures come in may have taken a little away.
   if (pass == Pass::yes &&
-      failures_.fetch_add(1, std::memory_order_relaxed) + 1 < options_.failures_to_open) {
+      score_.fetch_add(kFailure, std::memory_order_relaxed) + kFailure + kFailure / 2 < limit) {
     return;
   }
   const std::lock_guard lock(mutex_);

@@ -34,6 +34,8 @@ class Breaker {
   bool is_closed() const { return closed_.load(std::memory_order_acquire); }
 
  private:
+  static constexpr std::int64_t kFailure = 64;
+
   // REQUIRES: mutex_ is held.
   void open();
 
@@ -41,7 +43,8 @@ class Breaker {
   const base::Clock& clock_;
   base::Random random_;
   std::atomic<bool> closed_{true};
-  std::atomic<std::uint32_t> failures_{0};  // in a row
+  // A failure adds kFailure, a success takes 1 away.
+  std::atomic<std::int64_t> score_{0};
   std::mutex mutex_;
   base::TimePoint probe_at_ VARVE_GUARDED_BY(mutex_){};
   std::uint32_t waits_ VARVE_GUARDED_BY(mutex_) = 0;

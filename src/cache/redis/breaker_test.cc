@@ -29,16 +29,27 @@ class BreakerTest : public ::testing::Test {
   Breaker breaker_{{3, milliseconds(100), milliseconds(1'000)}, clock_, 7};
 };
 
-TEST_F(BreakerTest, OpensAfterFailuresInARowOnly) {
-  for (int i = 0; i < 10; ++i) {
+TEST_F(BreakerTest, OpensAfterFailuresThatSuccessesDoNotOutweigh) {
+  for (int i = 0; i < 100; ++i) {
     breaker_.failed(breaker_.ask());
-    breaker_.failed(breaker_.ask());
-    breaker_.succeeded(breaker_.ask());
+    for (int j = 0; j < 64; ++j) breaker_.succeeded(breaker_.ask());
   }
   EXPECT_TRUE(breaker_.is_closed());
   open();
   EXPECT_FALSE(breaker_.is_closed());
   EXPECT_EQ(breaker_.ask(), Pass::no);
+}
+
+TEST_F(BreakerTest, OpensWhenOneInTwentyFails) {
+  int calls = 0;
+  while (breaker_.is_closed() && calls < 1'000) {
+    if (++calls % 20 == 0) {
+      breaker_.failed(breaker_.ask());
+    } else {
+      breaker_.succeeded(breaker_.ask());
+    }
+  }
+  EXPECT_LE(calls, 80);
 }
 
 TEST_F(BreakerTest, LetsOneProbeThroughAtATime) {

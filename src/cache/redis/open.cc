@@ -31,7 +31,8 @@ Result<std::unique_ptr<Tier>> open_redis_tier(RedisOptions options) {
   VARVE_TRY(redis::Address address, redis::parse_address(options.url));
   const base::Clock& clock = options.clock == nullptr ? base::system_clock() : *options.clock;
   base::Random random = base::Random::from_entropy();
-  auto tier = std::make_unique<redis::RedisTier>(options, std::move(address), clock, random);
+  auto tier =
+      std::make_unique<redis::RedisTier>(std::move(options), std::move(address), clock, random);
   tier->start();
   return std::unique_ptr<Tier>(std::move(tier));
 }

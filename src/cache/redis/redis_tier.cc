@@ -1,6 +1,7 @@
 #include "cache/redis/redis_tier.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "cache/record.h"
 
@@ -25,13 +26,13 @@ std::size_t cost_of(const Handle* value) {
 
 }  // namespace
 
-RedisTier::RedisTier(const RedisOptions& options, Address address, const base::Clock& clock,
+RedisTier::RedisTier(RedisOptions options, Address address, const base::Clock& clock,
                      base::Random& random)
-    : options_(options),
+    : options_(std::move(options)),
       clock_(clock),
-      trust_(options.name_space, options.shared_immutable, random.next()),
-      breaker_(options.breaker, clock, random.next()),
-      connections_(std::move(address), options.connections_max, trust_) {}
+      trust_(options_.name_space, options_.shared_immutable, random.next()),
+      breaker_(options_.breaker, clock, random.next()),
+      connections_(std::move(address), options_.connections_max, trust_) {}
 
 void RedisTier::start() {
   auto lease = connections_.look_up()

@@ -17,8 +17,7 @@ namespace varve::cache::redis {
 
 class RedisTier final : public Tier {
  public:
-  RedisTier(const RedisOptions& options, Address address, const base::Clock& clock,
-            base::Random& random);
+  RedisTier(RedisOptions options, Address address, const base::Clock& clock, base::Random& random);
 
   // Tries the server once.
   void start();
