@@ -24,8 +24,8 @@ Status check_options(const VectorStorageOptions& options) {
   }
   if (options.promote_after == 0) return fail(ErrorKind::invalid, "promote_after is 0");
   if (options.zstd_level < 0 || options.zstd_level > kZstdLevelMax) {
-    return fail(ErrorKind::invalid,
-                fmt::format("zstd_level {}: 0 to {} are allowed", options.zstd_level, kZstdLevelMax));
+    return fail(ErrorKind::invalid, fmt::format("zstd_level {}: 0 to {} are allowed",
+                                                options.zstd_level, kZstdLevelMax));
   }
   if (options.timeout.count() <= 0) return fail(ErrorKind::invalid, "timeout is not above 0");
   return {};

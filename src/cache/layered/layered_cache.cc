@@ -14,6 +14,9 @@ constexpr std::size_t kSketchEntries = 8192;
 // Hashes of entries that left without a hit: written down when they leave a second time.
 constexpr std::size_t kGhosts = 4096;
 
+// Of a batch, written to the last layer together.
+constexpr std::size_t kKeysPerWrite = 1024;
+
 // After so long a get stops waiting for the load of another thread and loads for itself.
 constexpr std::chrono::seconds kPatience{2};
 
@@ -197,24 +200,38 @@ Status StackedCache::put_batch(std::span<const std::string_view> texts,
   for (const std::string_view text : texts) {
     if (auto checked = check_key(text); !checked) return checked;
   }
-  Status result;
+  std::vector<Key> keys;
+  std::vector<Handle> plain;
   for (std::size_t i = 0; i < texts.size(); ++i) {
-    const Key key(texts[i]);
-    const WriteOrder::Writing turn(order_, key.hash);
-    const Handle value = decode_value(values[i]);
-    Status written = value ? source_->put_batch(std::span(&key, 1), std::span(&value, 1), options)
-                           : fail(ErrorKind::corrupt, "the value cannot be decoded");
-    flights_.detach(key.bytes);
-    if (!written) {
-      // It is not known which value the last layer has.
-      drop_from_tiers(key);
-      result = written;
-      break;
-    }
-    fill(key, value, options.expires_ms);
+    keys.emplace_back(texts[i]);
+    plain.push_back(decode_value(values[i]));
+    if (!plain.back()) return fail(ErrorKind::corrupt, "the value cannot be decoded");
+  }
+  Status result;
+  // So few at a time that other writers get their turns in between.
+  for (std::size_t i = 0; i < keys.size() && result; i += kKeysPerWrite) {
+    const std::size_t count = std::min(kKeysPerWrite, keys.size() - i);
+    result = write(std::span(keys).subspan(i, count), std::span(plain).subspan(i, count), options);
   }
   moves_.run_unless_pool();
   return result;
+}
+
+// One object of the last layer, if it likes.
+Status StackedCache::write(std::span<const Key> keys, std::span<const Handle> values,
+                           const PutOptions& options) {
+  const WriteOrder::WritingAll turns(order_, keys);
+  Status written = source_->put_batch(keys, values, options);
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    flights_.detach(keys[i].bytes);
+    if (written) {
+      fill(keys[i], values[i], options.expires_ms);
+    } else {
+      // It is not known which value the last layer has.
+      drop_from_tiers(keys[i]);
+    }
+  }
+  return written;
 }
 
 void StackedCache::drop_from_tiers(const Key& key) {

@@ -86,6 +86,8 @@ class StackedCache final : public LayeredCache {
   // take part lose what they have of the key. REQUIRES: the turn of the key.
   void fill(const Key& key, const Handle& value, std::int64_t expires_ms);
 
+  Status write(std::span<const Key> keys, std::span<const Handle> values,
+               const PutOptions& options);
   void demote(std::size_t number, const Removal& removal);
   void make(const Move& move);
   bool is_asked_often(std::uint64_t hash);

@@ -143,6 +143,7 @@ void add_bench_verbs(const VerbTable& verbs) {
   group->require_subcommand(1);
   add_trace_bench(*group, verbs);
   add_codec_bench(*group, verbs);
+  add_cache_bench(*group, verbs);
   for (const Bench& bench : kBenches) {
     group->add_subcommand(bench.name, bench.help)->callback([verbs, run = bench.run] {
       verbs.chosen = [&settings = verbs.settings, run] { return run(settings); };

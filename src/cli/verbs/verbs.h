@@ -14,9 +14,12 @@ void add_query_verb(const VerbTable& verbs);   // query
 void add_recall_verb(const VerbTable& verbs);  // recall
 void add_text_verbs(const VerbTable& verbs);   // ingest, search
 void add_demo_verb(const VerbTable& verbs);    // demo
+// In the verb "demo".
+void add_cache_demo(CLI::App& demo, const VerbTable& verbs);
 void add_bench_verbs(const VerbTable& verbs);  // bench ...
-// bench codec, in the group "bench"; the others are in bench_verbs.cc.
+// In the group "bench"; the others are in bench_verbs.cc.
 void add_codec_bench(CLI::App& group, const VerbTable& verbs);
+void add_cache_bench(CLI::App& group, const VerbTable& verbs);
 void add_version_verb(const VerbTable& verbs);  // version
 
 }  // namespace varve::cli
