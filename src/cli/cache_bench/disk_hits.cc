@@ -20,8 +20,6 @@ namespace {
 using cache::Handle;
 using cache::LayeredCache;
 
-constexpr std::size_t kTurns = 24;
-constexpr std::size_t kBatchesPerTurn = 8;
 constexpr std::size_t kColdGets = 1000;
 
 struct OnDisk {
@@ -115,7 +113,7 @@ Rows measure_l3(const CacheBench& bench, const std::string& name) {
   CacheRow row{name, 0, 0, "a file for each key", 0, bench.vectors.name, {}};
   Times times, peers;
   if (name == "l3_warm") {
-    time_by_turns(times, get, peers, get_peer, kTurns, kBatchesPerTurn);
+    time_by_turns(times, get, peers, get_peer, {24, 16, 64});
   } else {
     sync_files(bench.folder);
     const Droppable segments(disk.folder), files(bench.folder + "/files");

@@ -54,9 +54,7 @@ class KeyStream {
       std::copy(key.begin(), key.end(), bytes_.begin() + static_cast<long>(i * kKeyBytes));
     }
   }
-  static std::string key_of(std::size_t number) {
-    return fmt::format("vector/{:013}", number);
-  }
+  static std::string key_of(std::size_t number) { return fmt::format("vector/{:013}", number); }
   std::string_view next() {
     const std::string_view key(bytes_.data() + next_ * kKeyBytes, kKeyBytes);
     next_ = (next_ + 1) & (kAccesses - 1);
@@ -68,25 +66,31 @@ class KeyStream {
   std::size_t next_ = 0;
 };
 
-// Adds `batches` times of `get`, after some whose time does not count: what ran before left other
-// things in the caches of the processor.
+// How operations of two caches take turns.
+struct Turns {
+  std::size_t turns = 0;
+  std::size_t batches = 0;  // timed in each turn
+  std::size_t untimed = 0;  // operations before them: the other left its things in the processor's
+                            // caches
+};
+
 template <typename Get>
-void time_batches(Times& times, std::size_t batches, const Get& get) {
-  constexpr std::size_t kUntimed = 8;
-  for (std::size_t batch = 0; batch < batches + kUntimed; ++batch) {
+void time_batches(Times& times, const Turns& turns, const Get& get) {
+  for (std::size_t i = 0; i < turns.untimed; ++i) get();
+  for (std::size_t batch = 0; batch < turns.batches; ++batch) {
     const auto start = SteadyClock::now();
     for (std::size_t i = 0; i < kGetsPerBatch; ++i) get();
-    if (batch >= kUntimed) times.add(nanoseconds_since(start) / kGetsPerBatch);
+    times.add(nanoseconds_since(start) / kGetsPerBatch);
   }
 }
 
 // Both by turns, so that what else the machine does hits both.
 template <typename Ours, typename Peer>
 void time_by_turns(Times& ours, const Ours& get_ours, Times& peers, const Peer& get_peer,
-                   std::size_t turns, std::size_t batches) {
-  for (std::size_t turn = 0; turn < turns; ++turn) {
-    time_batches(ours, batches, get_ours);
-    time_batches(peers, batches, get_peer);
+                   const Turns& turns) {
+  for (std::size_t turn = 0; turn < turns.turns; ++turn) {
+    time_batches(ours, turns, get_ours);
+    time_batches(peers, turns, get_peer);
   }
 }
 
