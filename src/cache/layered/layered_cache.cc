@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/assert.h"
+#include "base/result.h"
 #include "cache/encoding.h"
 #include "cache/layered/batch_gets.h"
 
@@ -28,6 +29,7 @@ StackedCache::StackedCache(std::vector<std::unique_ptr<Tier>> tiers, std::shared
       clock_(options_.clock != nullptr ? *options_.clock : base::system_clock()),
       source_(std::move(source)),
       tiers_(std::move(tiers)),
+      first_(tiers_.empty() ? nullptr : tiers_[0].get()),
       moves_(options_.moves_max, options_.move_bytes_max, options_.pool,
              [this](const Move& move) { make(move); }) {
   VARVE_ASSERT(tiers_.size() <= ReadCounts::kTiersMax);
@@ -50,13 +52,35 @@ Status check_key(std::string_view key) {
               fmt::format("key of {} bytes: 1 to {} are allowed", key.size(), kKeyBytesMax));
 }
 
+namespace {
+
+// What a tier has, made where the answer lies: moving a handle costs as much as finding it.
+struct Asked {
+  Tier* tier;  // null: nobody
+  const Key& key;
+  // NOLINTNEXTLINE(google-explicit-constructor)
+  operator Handle() const { return tier != nullptr ? tier->get(key) : Handle(); }
+};
+
+}  // namespace
+
+// One variable for the answer on all paths, so that it is made in the caller's place.
 Result<Handle> StackedCache::get(std::string_view text) {
-  if (text.empty() || text.size() > kKeyBytesMax) return tl::unexpected(check_key(text).error());
-  const Key key(text);
-  if (!tiers_.empty()) {
-    Handle hit = tiers_[0]->get(key);
-    if (hit && hit.method() == 0) return hit;
-    if (hit) hit = take_found(key, hit, 0, 0);
+  const bool is_valid = !text.empty() && text.size() <= kKeyBytesMax;
+  const Key key(text, is_valid ? hash_of_key(text) : 0);
+  Result<Handle> answer(tl::in_place, Asked{is_valid ? first_ : nullptr, key});
+  if (*answer && answer->method() == 0) [[likely]] {
+    return answer;
+  }
+  answer = get_further(key, *answer);
+  return answer;
+}
+
+// After the first tier had `kept`, perhaps nothing.
+Result<Handle> StackedCache::get_further(const Key& key, const Handle& kept) {
+  VARVE_CHECK(check_key(key.bytes));
+  if (kept) {
+    Handle hit = take_found(key, kept, 0, 0);
     if (hit) return hit;
   }
   if (Found found = find_below(key, 1); found.value) {

@@ -75,6 +75,7 @@ class StackedCache final : public LayeredCache {
   // Makes a value of what a tier had and moves it up if that is due. Empty: it was damaged.
   Handle take_found(const Key& key, const Handle& kept, std::size_t number, std::uint64_t version);
 
+  Result<Handle> get_further(const Key& key, const Handle& kept);
   Result<Handle> load(const Key& key);
   // For the load of another, with some patience.
   Result<Handle> wait_for(const Key& key, const std::shared_ptr<Flight>& flight);
@@ -98,6 +99,7 @@ class StackedCache final : public LayeredCache {
   base::Clock& clock_;
   const std::shared_ptr<Source> source_;
   std::vector<std::unique_ptr<Tier>> tiers_;
+  Tier* const first_;  // of the tiers; null: there is none
   std::vector<std::unique_ptr<Link>> links_;
   WriteOrder order_;
   Flights flights_;

@@ -137,7 +137,7 @@ class MemoryTier final : public Tier {
   void set_owner(TierOwner* owner) override { shared_->owner = owner; }
 
  private:
-  Shard& shard(const Key& key) const { return *shards_[key.hash >> 1 >> shift_]; }
+  Shard& shard(const Key& key) const { return *shards_.data()[key.hash >> 1 >> shift_]; }
   std::uint64_t pinned_bytes_max() const {
     const auto bytes = static_cast<double>(capacity_bytes_.load());
     if (bytes == 0) return kNoLimit;

@@ -11,6 +11,7 @@
 
 #include "base/assert.h"
 #include "cache/pinned.h"
+#include "cache/policy/marks.h"
 #include "cache/policy/slot_list.h"
 
 namespace varve::cache {
@@ -72,6 +73,7 @@ Shard::Shard(std::shared_ptr<MemoryShared> shared, std::unique_ptr<EvictionPolic
       slab_(*this),
       policy_(std::move(policy)),
       touch_is_concurrent_(policy_->touch_is_concurrent()),
+      hit_marks_(policy_->hit_marks()),
       wheel_(shared_->now_ms()) {}
 
 Shard::~Shard() = default;
@@ -110,26 +112,39 @@ Entry* Shard::count_pin(const Key& key) const {
 }
 
 inline Handle Shard::handle_of(Entry& entry, std::atomic<Pinned*>* word) {
-  const std::uint64_t raw = entry.method == 0 ? entry.payload_bytes : entry.block->raw_bytes;
-  Handle handle(&entry, {entry.payload(), entry.payload_bytes}, entry.method, raw, word);
-  if (entry.is_marked(Entry::kExpires)) handle.set_expires_ms(entry.block->expires_ms);
-  return handle;
+  std::uint64_t raw = entry.payload_bytes;
+  if (entry.method != 0) raw = entry.block->raw_bytes;
+  std::int64_t expires_ms = 0;
+  if (entry.is_marked(Entry::kExpires)) [[unlikely]] {
+    expires_ms = entry.block->expires_ms;
+  }
+  return Handle(&entry, {entry.payload(), entry.payload_bytes}, entry.method, raw, word,
+                expires_ms);
 }
 
-inline Handle Shard::hit(const ThreadRecord& me, Entry& entry, std::atomic<Pinned*>* word) {
+inline void Shard::note_hit(const ThreadRecord& me, Entry& entry) {
+  shared_->counts.add(me, MemoryShared::hits);
+  if (!entry.is_marked(Entry::kHit)) [[unlikely]] {
+    entry.mark(Entry::kHit);
+  }
+  const SlotId slot = entry.slot;
+  if (hit_marks_.marks != nullptr) {
+    hit_marks_.marks->raise(slot, hit_marks_.most);
+  } else if (touch_is_concurrent_) {
+    policy_->touch(slot);
+  } else {
+    touch_locked(entry, slot);
+  }
+}
+
+Handle Shard::hit_that_may_be_over(const ThreadRecord& me, Entry& entry,
+                                   std::atomic<Pinned*>* word) {
   Handle handle = handle_of(entry, word);
   if (entry.is_marked(Entry::kExpires) && handle.expires_ms() <= shared_->now_ms()) {
     shared_->counts.add(me, MemoryShared::misses);
     return {};
   }
-  shared_->counts.add(me, MemoryShared::hits);
-  if (!entry.is_marked(Entry::kHit)) entry.mark(Entry::kHit);
-  const SlotId slot = entry.slot;
-  if (touch_is_concurrent_) {
-    policy_->touch(slot);
-  } else {
-    touch_locked(entry, slot);
-  }
+  note_hit(me, entry);
   return handle;
 }
 
@@ -146,8 +161,19 @@ Handle Shard::get(const Key& key) {
   ThreadRecord& me = this_thread_record();
   const std::uint32_t changes = table_.changes();
   std::atomic<Pinned*>* const word = me.free_word();
-  Entry* const found = word != nullptr ? announce(*word, key) : count_pin(key);
-  if (found != nullptr) return hit(me, *found, word);
+  Entry* const found = word != nullptr ? announce(*word, key) : nullptr;
+  if (found == nullptr) return get_otherwise(me, key, changes, word != nullptr);
+  if (found->is_marked(Entry::kExpires)) return hit_that_may_be_over(me, *found, word);
+  note_hit(me, *found);
+  return handle_of(*found, word);
+}
+
+Handle Shard::get_otherwise(ThreadRecord& me, const Key& key, std::uint32_t changes,
+                            bool has_word) {
+  if (!has_word) {
+    Entry* const found = count_pin(key);
+    if (found != nullptr) return hit_that_may_be_over(me, *found, nullptr);
+  }
   // It may have moved past the search.
   const bool is_miss = changes % 2 == 0 && changes == table_.changes();
   if (!is_miss) return get_locked(key);
@@ -162,7 +188,7 @@ Handle Shard::get_locked(const Key& key) {
     found = find(key);
     if (found != nullptr) found->pin_again();
   }
-  if (found != nullptr) return hit(this_thread_record(), *found, nullptr);
+  if (found != nullptr) return hit_that_may_be_over(this_thread_record(), *found, nullptr);
   shared_->counts.add(MemoryShared::misses);
   return {};
 }
@@ -208,7 +234,8 @@ Block* Shard::make_block(const Key& key, const Handle& value, std::int64_t expir
   auto* block = new (memory)
       Block{malloc_usable_size(memory) + kMallocHeaderBytes, expires_ms, value.raw_bytes()};
   if (in_front > 0) std::memcpy(block + 1, key.bytes.data(), in_front);
-  std::byte* payload = payload_of(block, key.bytes.size(), bytes.size());
+  std::byte* payload =
+      reinterpret_cast<std::byte*>(block) + payload_offset(block, key.bytes.size(), bytes.size());
   if (!bytes.empty()) std::memcpy(payload, bytes.data(), bytes.size());
   return block;
 }
@@ -221,6 +248,7 @@ Entry* Shard::fill(const Key& key, const Handle& value, Block* block) {
   entry->block = block;
   entry->payload_bytes = static_cast<std::uint32_t>(value.bytes().size());
   entry->key_bytes = static_cast<std::uint16_t>(key.bytes.size());
+  entry->payload_at = payload_offset(block, key.bytes.size(), value.bytes().size());
   entry->method = value.method();
   entry->marks.store(block->expires_ms != 0 ? Entry::kExpires : 0, std::memory_order_relaxed);
   if (key_bytes_in_block(key.bytes) == 0) {

@@ -1,6 +1,7 @@
 #include <new>
 
 #include "cache/memory/entry.h"
+#include "cache/memory/huge_pages.h"
 
 namespace varve::cache {
 namespace {
@@ -34,7 +35,10 @@ void Slab::add_chunk() {
   const Place place = place_of(end_);
   Entry* entries = groups_[place.group].load(std::memory_order_relaxed);
   if (entries == nullptr) {
-    entries = static_cast<Entry*>(::operator new(kChunkBytes << place.group, kAlign));
+    const std::size_t bytes = kChunkBytes << place.group;
+    entries = static_cast<Entry*>(::operator new(bytes, kAlign));
+    // A page is backed as a whole: of what is in use already, that is less than a half.
+    wish_for_huge_pages(entries, bytes);
   }
   Entry* chunk = entries + place.offset;
   new (chunk) Header{shard_};

@@ -6,9 +6,11 @@
 #include <bit>
 #include <cstdint>
 #include <memory>
+#include <new>
 #include <vector>
 
 #include "cache/memory/entry.h"
+#include "cache/memory/huge_pages.h"
 
 namespace varve::cache {
 
@@ -108,9 +110,19 @@ class Table {
     std::array<std::atomic<Entry*>, kCells> entries{};
   };
   struct Buckets {
-    explicit Buckets(std::size_t count) : mask(count - 1), at(std::make_unique<Bucket[]>(count)) {}
+    explicit Buckets(std::size_t count)
+        : mask(count - 1),
+          at(static_cast<Bucket*>(::operator new(count * sizeof(Bucket), kAlign))) {
+      wish_for_huge_pages(at, count * sizeof(Bucket));
+      std::uninitialized_default_construct_n(at, count);
+    }
+    ~Buckets() { ::operator delete(at, kAlign); }
+    Buckets(const Buckets&) = delete;
+    Buckets& operator=(const Buckets&) = delete;
+
+    static constexpr std::align_val_t kAlign{sizeof(Bucket)};
     const std::size_t mask;
-    const std::unique_ptr<Bucket[]> at;
+    Bucket* const at;
   };
   class Change {
    public:
