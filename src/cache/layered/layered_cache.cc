@@ -5,6 +5,7 @@
 #include "base/assert.h"
 #include "base/result.h"
 #include "cache/encoding.h"
+#include "cache/key_hash.h"
 #include "cache/layered/batch_gets.h"
 
 namespace varve::cache {
@@ -67,7 +68,7 @@ struct Asked {
 // One variable for the answer on all paths, so that it is made in the caller's place.
 Result<Handle> StackedCache::get(std::string_view text) {
   const bool is_valid = !text.empty() && text.size() <= kKeyBytesMax;
-  const Key key(text, is_valid ? hash_of_key(text) : 0);
+  const Key key(text, is_valid ? key_hash(text) : 0);
   Result<Handle> answer(tl::in_place, Asked{is_valid ? first_ : nullptr, key});
   if (*answer && answer->method() == 0) [[likely]] {
     return answer;

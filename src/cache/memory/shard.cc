@@ -23,6 +23,7 @@ constexpr std::size_t kEntriesPerStep = 64;
 // So much may wait to be freed, so that many entries share the price of looking at all threads.
 constexpr std::size_t kRetiredMax = 64;
 constexpr std::uint64_t kRetiredBytesMax = std::uint64_t{512} << 10;
+constexpr std::uint64_t kRetiredShare = 8;  // of a small tier, one in so many
 
 std::size_t key_bytes_in_block(std::string_view key) {
   return key.size() <= kInlineKeyBytes ? 0 : key.size();
@@ -340,7 +341,10 @@ void Shard::take_out(Entry& entry, Cause cause, bool in_table, Departures& left)
 }
 
 void Shard::collect_if_many() {
-  if (retired_.size() >= kRetiredMax || retired_bytes_ >= kRetiredBytesMax) collect();
+  const std::uint64_t share =
+      capacity_.bytes > 0 ? capacity_.bytes / kRetiredShare : kRetiredBytesMax;
+  const bool is_much = retired_bytes_ >= std::min(kRetiredBytesMax, share);
+  if (is_much || retired_.size() >= kRetiredMax) collect();
 }
 
 void Shard::collect() {

@@ -1,6 +1,7 @@
 // Hashes to entries, searched by readers without a lock.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <bit>
@@ -112,16 +113,17 @@ class Table {
   struct Buckets {
     explicit Buckets(std::size_t count)
         : mask(count - 1),
-          at(static_cast<Bucket*>(::operator new(count * sizeof(Bucket), kAlign))) {
+          align{std::max(sizeof(Bucket), std::min(count * sizeof(Bucket), kHugePageBytes))},
+          at(static_cast<Bucket*>(::operator new(count * sizeof(Bucket), align))) {
       wish_for_huge_pages(at, count * sizeof(Bucket));
       std::uninitialized_default_construct_n(at, count);
     }
-    ~Buckets() { ::operator delete(at, kAlign); }
+    ~Buckets() { ::operator delete(at, align); }
     Buckets(const Buckets&) = delete;
     Buckets& operator=(const Buckets&) = delete;
 
-    static constexpr std::align_val_t kAlign{sizeof(Bucket)};
     const std::size_t mask;
+    const std::align_val_t align;
     Bucket* const at;
   };
   class Change {

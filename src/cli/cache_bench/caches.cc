@@ -2,7 +2,9 @@
 
 #include <filesystem>
 
+#include "base/bytes.h"
 #include "base/result.h"
+#include "codec/lossless.h"
 
 namespace varve::cli::cache_bench {
 namespace {
@@ -61,6 +63,16 @@ Result<std::unique_ptr<cache::Tier>> disk_tier(const std::string& folder) {
   cache::DiskOptions options;
   options.folder = folder;
   return cache::open_disk_tier(std::move(options), std::move(*cache::make_policy("fifo", 1)));
+}
+
+cache::Handle by_zstd(const cache::Handle& value) {
+  constexpr int kLevel = 3;
+  auto bytes = codec::encode_as(codec::Method::zstd, value.bytes(), {false, kLevel, nullptr});
+  if (!bytes) return value;
+  const auto owner = std::make_shared<const base::Bytes>(std::move(*bytes));
+  cache::Handle handle = cache::Handle::borrow(owner, owner->span());
+  handle.set_encoding(static_cast<std::uint8_t>(codec::Method::zstd), value.bytes().size());
+  return handle;
 }
 
 std::unique_ptr<cache::LayeredCache> cache_over(std::unique_ptr<cache::Tier> below) {

@@ -22,6 +22,9 @@ std::unique_ptr<cache::Tier> packed_tier(std::function<cache::Handle(const cache
 // Empties the folder.
 Result<std::unique_ptr<cache::Tier>> disk_tier(const std::string& folder);
 
+// zstd-3 and nothing else, also where something simpler would do.
+cache::Handle by_zstd(const cache::Handle& value);
+
 // A first tier of 1 MB that has none of the keys, and `below`, from which nothing moves up: each
 // get misses in the first tier, is counted, and is found in the second.
 std::unique_ptr<cache::LayeredCache> cache_over(std::unique_ptr<cache::Tier> below);

@@ -9,7 +9,6 @@
 #include "cli/cache_bench/caches.h"
 #include "cli/cache_bench/peers.h"
 #include "cli/cache_bench/timing.h"
-#include "codec/lossless.h"
 #include "varve/cache/compress.h"
 
 namespace varve::cli::cache_bench {
@@ -67,17 +66,6 @@ std::unique_ptr<TextbookLru<Value>> filled_peer(std::size_t keys, const Make& ma
 }
 
 using Encode = std::function<Handle(const Handle&)>;
-
-// zstd and nothing else, also where something simpler would do.
-Handle by_zstd(const Handle& value) {
-  constexpr int kLevel = 3;
-  auto bytes = codec::encode_as(codec::Method::zstd, value.bytes(), {false, kLevel, nullptr});
-  if (!bytes) return value;
-  const auto owner = std::make_shared<const base::Bytes>(std::move(*bytes));
-  Handle handle = Handle::borrow(owner, owner->span());
-  handle.set_encoding(static_cast<std::uint8_t>(codec::Method::zstd), value.bytes().size());
-  return handle;
-}
 
 Result<std::unique_ptr<LayeredCache>> filled_packed(const CodecSet& vectors, const Encode& encode) {
   auto made = cache_over(packed_tier(encode));

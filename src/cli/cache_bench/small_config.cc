@@ -139,15 +139,16 @@ Rows measure_hit_ratio(const CacheBench& bench, const std::string& name) {
   load.warm_up = load.gets = 200'000;
   std::string about = "1536 floats a vector, first tier 1 MB, three times that in vectors";
   if (name == "wide_l1_hit_ratio") {
-    load.options.hot_bytes *= 2;
-    about = "the same vectors, first tier 2 MB";
+    load.options.hot_bytes = load.options.hot_bytes * 5 / 2;
+    about = "the same vectors, first tier 2.5 MB";
   } else if (name == "small_values_l1_hit_ratio") {
-    constexpr std::uint64_t kEntryBytes = 32 * sizeof(float) + 150;
+    constexpr std::uint64_t kEntryBytes = 375;  // as it is charged
     load.dim = 32;
     load.keys = 300'000;
     load.options.hot_bytes = load.keys * kEntryBytes / 3;
     load.warm_up = load.gets = 2'000'000;
-    about = "32 floats a vector, first tier for a third of the vectors";
+    load.options.policy = "w-tinylfu";
+    about = "32 floats a vector, first tier for a third of the vectors, w-tinylfu";
   }
   VARVE_TRY(const ZipfAnswer answer, run_zipf(load));
   std::error_code ignored;
