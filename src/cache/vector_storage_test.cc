@@ -156,7 +156,11 @@ TEST_F(VectorStorage, WrongOptionsAreNamed) {
   EXPECT_THAT(refused([](Options& o) { o.promote_after = 0; }), HasSubstr("promote_after"));
   EXPECT_THAT(refused([](Options& o) { o.zstd_level = 23; }), HasSubstr("zstd_level"));
   EXPECT_THAT(refused([](Options& o) { o.timeout = {}; }), HasSubstr("timeout"));
-  EXPECT_THAT(refused([](Options& o) { o.folder = "/proc/none"; }), HasSubstr("folder"));
+  VectorStorageOptions no_folder = options();
+  no_folder.folder = "/proc/none";
+  const auto opened = EfficientVectorStorage::open(no_folder);
+  ASSERT_FALSE(opened);
+  EXPECT_THAT(opened.error().message, HasSubstr("folder"));
 }
 
 TEST_F(VectorStorage, WrongVectorsAreNamedAndNotKept) {

@@ -106,8 +106,11 @@ class MemoryTier final : public Tier {
     const auto part = [this](std::uint64_t whole) {
       return whole == 0 ? 0 : std::max<std::uint64_t>(1, whole / shards_.size());
     };
+    // What the tier itself takes is charged too, unless it would be much of the whole.
+    const bool is_small = capacity.bytes < kFixedShare * kFixedBytes;
+    const std::uint64_t bytes = is_small ? capacity.bytes : capacity.bytes - kFixedBytes;
     for (Shard* each_shard : shards_) {
-      each_shard->set_capacity({part(capacity.bytes), part(capacity.items)});
+      each_shard->set_capacity({part(bytes), part(capacity.items)});
     }
     maintain();
   }
@@ -118,8 +121,8 @@ class MemoryTier final : public Tier {
     stats.hits = shared_->counts.sum(MemoryShared::hits);
     stats.misses = shared_->counts.sum(MemoryShared::misses);
     for (const Shard* each_shard : shards_) each_shard->add_stats(stats);
-    stats.index_bytes += sizeof(MemoryTier) + sizeof(MemoryShared);
-    stats.resident_bytes += sizeof(MemoryTier) + sizeof(MemoryShared);
+    stats.index_bytes += kFixedBytes;
+    stats.resident_bytes += kFixedBytes;
     return stats;
   }
 
@@ -157,6 +160,8 @@ class MemoryTier final : public Tier {
   }
 
   static constexpr std::uint64_t kNoLimit = ~std::uint64_t{0};
+  static constexpr std::uint64_t kFixedBytes = sizeof(MemoryShared) + 256;  // and the tier
+  static constexpr std::uint64_t kFixedShare = 32;
 
   const std::function<Handle(const Handle&)> encode_;
   const double pinned_share_max_;
