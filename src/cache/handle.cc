@@ -6,6 +6,7 @@
 #include "base/assert.h"
 #include "base/bytes.h"
 #include "cache/pinned.h"
+#include "cache/spare_blocks.h"
 
 namespace varve::cache {
 namespace {
@@ -13,12 +14,14 @@ namespace {
 // Ends with the last handle to it. A block of `make` follows it in the same allocation.
 struct Alone : Pinned {
   std::shared_ptr<const void> owner;
-  bool in_block = false;
+  std::size_t block_bytes = 0;  // of all, if it stands in a block
 };
 // Keeps the payload of a block on a cache line.
 constexpr std::size_t kAloneBytes =
     (sizeof(Alone) + base::kBufferAlign - 1) / base::kBufferAlign * base::kBufferAlign;
 constexpr std::align_val_t kAlign{base::kBufferAlign};
+
+void free_block(void* block) { ::operator delete(block, kAlign); }
 
 void start(Alone& alone) {
   alone.state.store(Pinned::kAlone | Pinned::kDying | 1, std::memory_order_relaxed);
@@ -32,12 +35,13 @@ void Pinned::give_back() {
     return;
   }
   auto* alone = static_cast<Alone*>(this);
-  if (!alone->in_block) {
+  const std::size_t block_bytes = alone->block_bytes;
+  if (block_bytes == 0) {
     delete alone;
     return;
   }
   alone->~Alone();
-  ::operator delete(alone, kAlign);
+  if (!spare_blocks::keep(alone, block_bytes, free_block)) free_block(alone);
 }
 
 Handle Handle::copy_of(std::span<const std::byte> bytes) {
@@ -55,9 +59,12 @@ Handle Handle::borrow(std::shared_ptr<const void> owner, std::span<const std::by
 }
 
 Handle Handle::make(std::size_t bytes, std::span<std::byte>& to_fill) {
-  void* block = ::operator new(kAloneBytes + bytes, kAlign);
+  const std::size_t step = spare_blocks::kStep;
+  const std::size_t block_bytes = (kAloneBytes + bytes + step - 1) / step * step;
+  void* block = spare_blocks::take(block_bytes);
+  if (block == nullptr) block = ::operator new(block_bytes, kAlign);
   auto* alone = new (block) Alone;
-  alone->in_block = true;
+  alone->block_bytes = block_bytes;
   start(*alone);
   to_fill = {static_cast<std::byte*>(block) + kAloneBytes, bytes};
   return {alone, to_fill, 0, bytes};
