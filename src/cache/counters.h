@@ -19,8 +19,8 @@ class Counters {
     add(this_thread_record(), counter, amount);
   }
   void add(const ThreadRecord& me, std::size_t counter, std::uint64_t amount = 1) {
-    std::atomic<std::uint64_t>& value = lanes_[me.lane].values[counter];
-    if (!me.has_lane_alone()) {
+    std::atomic<std::uint64_t>& value = lanes_.data()[me.lane].values[counter];
+    if (!me.has_lane_alone()) [[unlikely]] {
       value.fetch_add(amount, std::memory_order_relaxed);
       return;
     }

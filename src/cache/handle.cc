@@ -7,6 +7,7 @@
 #include "base/bytes.h"
 #include "cache/memory/page_runs.h"
 #include "cache/pinned.h"
+#include "cache/spare_blocks.h"
 
 namespace varve::cache {
 namespace {
@@ -14,13 +15,15 @@ namespace {
 // Ends with the last handle to it. A block of `make` follows it in the same allocation.
 struct Alone : Pinned {
   std::shared_ptr<const void> owner;
-  bool in_block = false;
-  std::size_t page_bytes = 0;  // of that block, if it consists of whole pages
+  std::size_t block_bytes = 0;  // of all, if it stands in a block
+  std::size_t page_bytes = 0;   // of that block, if it consists of whole pages
 };
 // Keeps the payload of a block on a cache line.
 constexpr std::size_t kAloneBytes =
     (sizeof(Alone) + base::kBufferAlign - 1) / base::kBufferAlign * base::kBufferAlign;
 constexpr std::align_val_t kAlign{base::kBufferAlign};
+
+void free_block(void* block) { ::operator delete(block, kAlign); }
 
 void start(Alone& alone) {
   alone.state.store(Pinned::kAlone | Pinned::kDying | 1, std::memory_order_relaxed);
@@ -35,7 +38,8 @@ void Pinned::give_back() {
     return;
   }
   auto* alone = static_cast<Alone*>(this);
-  if (!alone->in_block) {
+  const std::size_t block_bytes = alone->block_bytes;
+  if (block_bytes == 0) {
     delete alone;
     return;
   }
@@ -43,9 +47,9 @@ void Pinned::give_back() {
   alone->~Alone();
   if (page_bytes > 0) {
     give_pages(alone, page_bytes);
-  } else {
-    ::operator delete(alone, kAlign);
+    return;
   }
+  if (!spare_blocks::keep(alone, block_bytes, free_block)) free_block(alone);
 }
 
 Handle Handle::copy_of(std::span<const std::byte> bytes) {
@@ -63,16 +67,18 @@ Handle Handle::borrow(std::shared_ptr<const void> owner, std::span<const std::by
 }
 
 Handle Handle::make(std::size_t bytes, std::span<std::byte>& to_fill) {
+  const std::size_t step = spare_blocks::kStep;
+  const std::size_t block_bytes = (kAloneBytes + bytes + step - 1) / step * step;
   std::size_t page_bytes = 0;
-  const std::size_t needed = kAloneBytes + bytes;
-  void* block = needed < kPageRunBytesMin ? nullptr : take_pages(needed, page_bytes);
+  void* block = block_bytes < kPageRunBytesMin ? spare_blocks::take(block_bytes)
+                                               : take_pages(block_bytes, page_bytes);
   if (block == nullptr) {
     page_bytes = 0;
-    block = ::operator new(needed, kAlign);
+    block = ::operator new(block_bytes, kAlign);
   }
   auto* alone = new (block) Alone;
   alone->page_bytes = page_bytes;
-  alone->in_block = true;
+  alone->block_bytes = block_bytes;
   start(*alone);
   to_fill = {static_cast<std::byte*>(block) + kAloneBytes, bytes};
   return {alone, to_fill, 0, bytes};

@@ -1,14 +1,10 @@
 #include "varve/cache/tier.h"
 
-// Every hit hashes a key: without the call into the library.
-#define XXH_INLINE_ALL
-#include <xxhash.h>
+#include "cache/key_hash.h"
 
 namespace varve::cache {
 
-std::uint64_t hash_of_key(std::string_view bytes) {
-  return XXH3_64bits(bytes.data(), bytes.size());
-}
+std::uint64_t hash_of_key(std::string_view bytes) { return key_hash(bytes); }
 
 std::string_view to_string(Cause cause) {
   switch (cause) {

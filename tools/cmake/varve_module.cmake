@@ -20,8 +20,9 @@ function(varve_module name)
   list(TRANSFORM ARG_DEPS PREPEND varve_)
   add_library(varve_${name} STATIC ${sources})
   target_include_directories(varve_${name} PUBLIC
-    ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/include)
-  target_link_libraries(varve_${name} PUBLIC ${ARG_DEPS} ${ARG_LIBS} PRIVATE varve_compiler)
+    $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/src> $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include>)
+  target_link_libraries(varve_${name} PUBLIC ${ARG_DEPS} ${ARG_LIBS}
+    PRIVATE $<BUILD_INTERFACE:varve_compiler>)
 
   if(VARVE_TESTS AND tests)
     add_executable(${name}_test ${tests})

@@ -60,12 +60,13 @@ class Handle {
   // For tiers: `pin` is handed over. `method` and `raw_bytes` as below. With a `word`, the entry is
   // announced there (cache/memory/hazard.h) instead of being counted.
   Handle(Pinned* pin, std::span<const std::byte> bytes, std::uint8_t method,
-         std::uint64_t raw_bytes, std::atomic<Pinned*>* word = nullptr)
+         std::uint64_t raw_bytes, std::atomic<Pinned*>* word = nullptr, std::int64_t expires_ms = 0)
       : pin_(pin),
         word_(word),
         data_(bytes.data()),
         size_(bytes.size()),
         raw_size_(raw_bytes),
+        expires_ms_(expires_ms),
         method_(method) {}
 
   Handle(const Handle& other)

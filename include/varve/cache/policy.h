@@ -13,6 +13,13 @@ namespace varve::cache {
 // Number of an entry's slot in the slab of its owner, dense from 0 and used again after removal.
 using SlotId = std::uint32_t;
 
+class Marks;
+// Where a hit is noted by raising a mark, in place of a call of touch().
+struct HitMarks {
+  Marks* marks = nullptr;  // null: hits are told by touch()
+  std::uint8_t most = 0;
+};
+
 // Orders the entries of one shard. Links slots by number and holds no key; of entries that are gone
 // it remembers hashes at most. One thread at a time, the shard's lock, except for touch() where
 // touch_is_concurrent(). Entries that must stay (pinned) are removed by the owner for as long and
@@ -34,6 +41,8 @@ class EvictionPolicy {
   // True: any thread may call touch() without the lock, at any time, even for a slot that was just
   // removed, where it does no harm. All else stays with the lock.
   virtual bool touch_is_concurrent() const = 0;
+  // For policies of this library whose touch() is nothing but a mark.
+  virtual HitMarks hit_marks() { return {}; }
   // The owner removed or pinned the entry. REQUIRES: held.
   virtual void remove(SlotId slot) = 0;
   // Takes out the entry that is to go. It may be the one inserted last: then it was not worth

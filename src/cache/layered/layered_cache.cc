@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include "base/assert.h"
+#include "base/result.h"
 #include "cache/encoding.h"
+#include "cache/key_hash.h"
 #include "cache/layered/batch_gets.h"
 
 namespace varve::cache {
@@ -13,6 +15,9 @@ namespace {
 constexpr std::size_t kSketchEntries = 8192;
 // Hashes of entries that left without a hit: written down when they leave a second time.
 constexpr std::size_t kGhosts = 4096;
+
+// Of a batch, written to the last layer together.
+constexpr std::size_t kKeysPerWrite = 1024;
 
 // After so long a get stops waiting for the load of another thread and loads for itself.
 constexpr std::chrono::seconds kPatience{2};
@@ -48,6 +53,7 @@ StackedCache::StackedCache(std::vector<std::unique_ptr<Tier>> tiers, std::shared
       clock_(options_.clock != nullptr ? *options_.clock : base::system_clock()),
       source_(source != nullptr ? std::move(source) : std::make_shared<NoSource>()),
       tiers_(std::move(tiers)),
+      first_(tiers_.empty() ? nullptr : tiers_[0].get()),
       moves_(options_.moves_max, options_.move_bytes_max, options_.pool,
              [this](const Move& move) { make(move); }) {
   VARVE_ASSERT(tiers_.size() <= ReadCounts::kTiersMax);
@@ -70,13 +76,35 @@ Status check_key(std::string_view key) {
               fmt::format("key of {} bytes: 1 to {} are allowed", key.size(), kKeyBytesMax));
 }
 
+namespace {
+
+// What a tier has, made where the answer lies: moving a handle costs as much as finding it.
+struct Asked {
+  Tier* tier;  // null: nobody
+  const Key& key;
+  // NOLINTNEXTLINE(google-explicit-constructor)
+  operator Handle() const { return tier != nullptr ? tier->get(key) : Handle(); }
+};
+
+}  // namespace
+
+// One variable for the answer on all paths, so that it is made in the caller's place.
 Result<Handle> StackedCache::get(std::string_view text) {
-  if (text.empty() || text.size() > kKeyBytesMax) return tl::unexpected(check_key(text).error());
-  const Key key(text);
-  if (!tiers_.empty()) {
-    Handle hit = tiers_[0]->get(key);
-    if (hit && hit.method() == 0) return hit;
-    if (hit) hit = take_found(key, hit, 0, 0);
+  const bool is_valid = !text.empty() && text.size() <= kKeyBytesMax;
+  const Key key(text, is_valid ? key_hash(text) : 0);
+  Result<Handle> answer(tl::in_place, Asked{is_valid ? first_ : nullptr, key});
+  if (*answer && answer->method() == 0) [[likely]] {
+    return answer;
+  }
+  answer = get_further(key, *answer);
+  return answer;
+}
+
+// After the first tier had `kept`, perhaps nothing.
+Result<Handle> StackedCache::get_further(const Key& key, const Handle& kept) {
+  VARVE_CHECK(check_key(key.bytes));
+  if (kept) {
+    Handle hit = take_found(key, kept, 0, 0);
     if (hit) return hit;
   }
   if (Found found = find_below(key, 1); found.value) {
@@ -277,25 +305,39 @@ Status StackedCache::put_batch(std::span<const std::string_view> texts,
   for (const std::string_view text : texts) {
     if (auto checked = check_key(text); !checked) return checked;
   }
-  Status result;
+  std::vector<Key> keys;
+  std::vector<Handle> plain;
   for (std::size_t i = 0; i < texts.size(); ++i) {
-    const Key key(texts[i]);
-    const WriteOrder::Writing turn(order_, key.hash);
-    const Handle value = decode_value(values[i]);
-    Status written = value ? source_->put_batch(std::span(&key, 1), std::span(&value, 1), options)
-                           : fail(ErrorKind::corrupt, "the value cannot be decoded");
-    flights_.detach(key.bytes);
-    if (!written) {
-      // It is not known which value the last layer has.
-      drop_from_tiers(key);
-      result = written;
-      break;
-    }
-    drop_above_persistent(key);
-    fill(key, value, options.expires_ms);
+    keys.emplace_back(texts[i]);
+    plain.push_back(decode_value(values[i]));
+    if (!plain.back()) return fail(ErrorKind::corrupt, "the value cannot be decoded");
+  }
+  Status result;
+  // So few at a time that other writers get their turns in between.
+  for (std::size_t i = 0; i < keys.size() && result; i += kKeysPerWrite) {
+    const std::size_t count = std::min(kKeysPerWrite, keys.size() - i);
+    result = write(std::span(keys).subspan(i, count), std::span(plain).subspan(i, count), options);
   }
   moves_.run_unless_pool();
   return result;
+}
+
+// One object of the last layer, if it likes.
+Status StackedCache::write(std::span<const Key> keys, std::span<const Handle> values,
+                           const PutOptions& options) {
+  const WriteOrder::WritingAll turns(order_, keys);
+  Status written = source_->put_batch(keys, values, options);
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    flights_.detach(keys[i].bytes);
+    if (written) {
+      drop_above_persistent(keys[i]);
+      fill(keys[i], values[i], options.expires_ms);
+    } else {
+      // It is not known which value the last layer has.
+      drop_from_tiers(keys[i]);
+    }
+  }
+  return written;
 }
 
 void StackedCache::drop_from_tiers(const Key& key) {

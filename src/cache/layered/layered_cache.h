@@ -81,6 +81,7 @@ class StackedCache final : public LayeredCache {
   // Makes a value of what a tier had and moves it up if that is due. Empty: it was damaged.
   Handle take_found(const Key& key, const Handle& kept, std::size_t number, std::uint64_t version);
 
+  Result<Handle> get_further(const Key& key, const Handle& kept);
   Result<Handle> load(const Key& key);
   // For the load of another, with some patience.
   Result<Handle> wait_for(const Key& key, const std::shared_ptr<Flight>& flight, Source& source);
@@ -98,6 +99,8 @@ class StackedCache final : public LayeredCache {
   // `version` is from before the value was read.
   bool pin_value(std::string_view key, const Handle& value, std::uint64_t version,
                  std::int64_t until_ms);
+  Status write(std::span<const Key> keys, std::span<const Handle> values,
+               const PutOptions& options);
   void demote(std::size_t number, const Removal& removal);
   void make(const Move& move);
   bool is_asked_often(std::uint64_t hash);
@@ -111,6 +114,7 @@ class StackedCache final : public LayeredCache {
   base::Clock& clock_;
   const std::shared_ptr<Source> source_;
   std::vector<std::unique_ptr<Tier>> tiers_;
+  Tier* const first_;  // of the tiers; null: there is none
   std::vector<std::unique_ptr<Link>> links_;
   WriteOrder order_;
   Flights flights_;

@@ -1,11 +1,16 @@
 // What keeps an old value from coming back: for each key, whether it was written since.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
 
 #include "base/sync.h"
+#include "varve/cache/tier.h"
 
 namespace varve::cache {
 
@@ -36,6 +41,37 @@ class WriteOrder {
     base::Turn::Held held_;
     WriteOrder& order_;
     const std::uint64_t hash_;
+  };
+
+  // For a writer of several keys at once. Takes turns in one order, so that two of them cannot wait
+  // for each other.
+  class WritingAll {
+   public:
+    WritingAll(WriteOrder& order, std::span<const Key> keys) : order_(order) {
+      std::vector<std::size_t> turns;
+      for (const Key& key : keys) {
+        turns.push_back(key.hash % kTurns);
+        hashes_.push_back(key.hash);
+      }
+      std::sort(turns.begin(), turns.end());
+      turns.erase(std::unique(turns.begin(), turns.end()), turns.end());
+      for (const std::size_t turn : turns) {
+        held_.push_back(std::make_unique<base::Turn::Held>(order_.turns_[turn]));
+      }
+      bump_all();
+    }
+    ~WritingAll() { bump_all(); }
+    WritingAll(const WritingAll&) = delete;
+    WritingAll& operator=(const WritingAll&) = delete;
+
+   private:
+    void bump_all() {
+      for (const std::uint64_t hash : hashes_) order_.bump(hash);
+    }
+
+    std::vector<std::unique_ptr<base::Turn::Held>> held_;
+    WriteOrder& order_;
+    std::vector<std::uint64_t> hashes_;
   };
 
   // For who brings an earlier value.

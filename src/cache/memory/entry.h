@@ -27,17 +27,20 @@ struct Block {
   std::uint64_t page_bytes = 0;  // if it consists of whole pages; 0: malloc gave it
   std::int64_t expires_ms = 0;
   std::uint64_t raw_bytes = 0;
+  std::size_t pin = 0;  // number of its pin in the shard, if it has one
 };
 
 inline std::size_t payload_align(std::size_t payload_bytes) {
   return payload_bytes < 1024 ? 16 : 64;  // large ones as the kernels like rows
 }
-// REQUIRES: the block was allocated for these sizes.
-inline std::byte* payload_of(Block* block, std::size_t key_bytes, std::size_t payload_bytes) {
+// From the front of the block. REQUIRES: the block was allocated for these sizes.
+inline std::uint32_t payload_offset(const Block* block, std::size_t key_bytes,
+                                    std::size_t payload_bytes) {
   const std::size_t in_front = key_bytes <= kInlineKeyBytes ? 0 : key_bytes;
-  const std::uintptr_t begin = reinterpret_cast<std::uintptr_t>(block + 1) + in_front;
+  const auto front = reinterpret_cast<std::uintptr_t>(block);
   const std::size_t align = payload_align(payload_bytes);
-  return reinterpret_cast<std::byte*>((begin + align - 1) & ~(align - 1));
+  const std::uintptr_t begin = front + sizeof(Block) + in_front;
+  return static_cast<std::uint32_t>(((begin + align - 1) & ~(align - 1)) - front);
 }
 
 // memcmp without the call: keys are short and nearly always equal here.
@@ -71,7 +74,7 @@ struct alignas(64) Entry : Pinned {
   std::uint64_t hash = 0;
   Block* block = nullptr;
   SlotId slot = 0;
-  std::uint32_t pin = 0;  // number of its pin in the shard, if it has one
+  std::uint32_t payload_at = 0;  // from the front of the block
   std::uint32_t payload_bytes = 0;
   std::uint16_t key_bytes = 0;
   std::uint8_t method = 0;
@@ -83,7 +86,7 @@ struct alignas(64) Entry : Pinned {
         key_bytes <= kInlineKeyBytes ? inline_key.data() : reinterpret_cast<const char*>(block + 1);
     return {text, key_bytes};
   }
-  std::byte* payload() const { return payload_of(block, key_bytes, payload_bytes); }
+  std::byte* payload() const { return reinterpret_cast<std::byte*>(block) + payload_at; }
   bool has_key(std::string_view other) const {
     return other.size() == key_bytes && same_bytes(key().data(), other.data(), key_bytes);
   }

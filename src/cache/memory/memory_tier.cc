@@ -104,8 +104,9 @@ class MemoryTier final : public Tier {
     const auto part = [this](std::uint64_t whole) {
       return whole == 0 ? 0 : std::max<std::uint64_t>(1, whole / shards_.size());
     };
-    const std::uint64_t for_shards =
-        capacity.bytes == 0 ? 0 : std::max(capacity.bytes, own_bytes() + 1) - own_bytes();
+    // What the tier itself takes is charged too, unless it would be much of the whole.
+    const bool is_small = capacity.bytes < kFixedShare * own_bytes();
+    const std::uint64_t for_shards = is_small ? capacity.bytes : capacity.bytes - own_bytes();
     {
       std::lock_guard lock(capacity_mutex_);
       capacity_ = capacity;
@@ -146,7 +147,7 @@ class MemoryTier final : public Tier {
 
  private:
   static std::uint64_t own_bytes() { return sizeof(MemoryTier) + sizeof(MemoryShared); }
-  Shard& shard(const Key& key) const { return *shards_[key.hash >> 1 >> shift_]; }
+  Shard& shard(const Key& key) const { return *shards_.data()[key.hash >> 1 >> shift_]; }
   std::uint64_t pinned_bytes_max(std::uint64_t shard_bytes) const {
     if (shard_bytes == 0) return kNoLimit;
     return static_cast<std::uint64_t>(static_cast<double>(shard_bytes) * pinned_share_max_);
@@ -164,6 +165,7 @@ class MemoryTier final : public Tier {
   }
 
   static constexpr std::uint64_t kNoLimit = ~std::uint64_t{0};
+  static constexpr std::uint64_t kFixedShare = 32;
 
   const std::function<Handle(const Handle&)> encode_;
   const double pinned_share_max_;

@@ -12,6 +12,7 @@
 #include "base/assert.h"
 #include "cache/memory/page_runs.h"
 #include "cache/pinned.h"
+#include "cache/policy/marks.h"
 #include "cache/policy/slot_list.h"
 
 namespace varve::cache {
@@ -31,49 +32,12 @@ std::size_t key_bytes_in_block(std::string_view key) {
 
 }  // namespace
 
-void give_back_entry(Pinned& pinned) {
-  auto& entry = static_cast<Entry&>(pinned);
-  if (Slab::shard_of(entry).give_back(entry)) delete_orphans();
-}
-
-namespace {
-
-// Shards of tiers that are gone, with entries that handles need. Never destroyed itself.
-struct Orphans {
-  std::mutex mutex;
-  std::vector<Shard*> shards;
-};
-Orphans& orphans() {
-  static auto* const all = new Orphans;
-  return *all;
-}
-
-}  // namespace
-
-void abandon(Shard* shard) {
-  Orphans& all = orphans();
-  {
-    std::lock_guard lock(all.mutex);
-    all.shards.push_back(shard);
-  }
-  delete_orphans();
-}
-
-void delete_orphans() {
-  Orphans& all = orphans();
-  std::lock_guard lock(all.mutex);
-  std::erase_if(all.shards, [](Shard* shard) {
-    if (!shard->close()) return false;
-    delete shard;
-    return true;
-  });
-}
-
 Shard::Shard(std::shared_ptr<MemoryShared> shared, std::unique_ptr<EvictionPolicy> policy)
     : shared_(std::move(shared)),
       slab_(*this),
       policy_(std::move(policy)),
       touch_is_concurrent_(policy_->touch_is_concurrent()),
+      hit_marks_(policy_->hit_marks()),
       wheel_(shared_->now_ms()) {}
 
 Shard::~Shard() = default;
@@ -112,26 +76,39 @@ Entry* Shard::count_pin(const Key& key) const {
 }
 
 inline Handle Shard::handle_of(Entry& entry, std::atomic<Pinned*>* word) {
-  const std::uint64_t raw = entry.method == 0 ? entry.payload_bytes : entry.block->raw_bytes;
-  Handle handle(&entry, {entry.payload(), entry.payload_bytes}, entry.method, raw, word);
-  if (entry.is_marked(Entry::kExpires)) handle.set_expires_ms(entry.block->expires_ms);
-  return handle;
+  std::uint64_t raw = entry.payload_bytes;
+  if (entry.method != 0) raw = entry.block->raw_bytes;
+  std::int64_t expires_ms = 0;
+  if (entry.is_marked(Entry::kExpires)) [[unlikely]] {
+    expires_ms = entry.block->expires_ms;
+  }
+  return Handle(&entry, {entry.payload(), entry.payload_bytes}, entry.method, raw, word,
+                expires_ms);
 }
 
-inline Handle Shard::hit(const ThreadRecord& me, Entry& entry, std::atomic<Pinned*>* word) {
+inline void Shard::note_hit(const ThreadRecord& me, Entry& entry) {
+  shared_->counts.add(me, MemoryShared::hits);
+  if (!entry.is_marked(Entry::kHit)) [[unlikely]] {
+    entry.mark(Entry::kHit);
+  }
+  const SlotId slot = entry.slot;
+  if (hit_marks_.marks != nullptr) {
+    hit_marks_.marks->raise(slot, hit_marks_.most);
+  } else if (touch_is_concurrent_) {
+    policy_->touch(slot);
+  } else {
+    touch_locked(entry, slot);
+  }
+}
+
+Handle Shard::hit_that_may_be_over(const ThreadRecord& me, Entry& entry,
+                                   std::atomic<Pinned*>* word) {
   Handle handle = handle_of(entry, word);
   if (entry.is_marked(Entry::kExpires) && handle.expires_ms() <= shared_->now_ms()) {
     shared_->counts.add(me, MemoryShared::misses);
     return {};
   }
-  shared_->counts.add(me, MemoryShared::hits);
-  if (!entry.is_marked(Entry::kHit)) entry.mark(Entry::kHit);
-  const SlotId slot = entry.slot;
-  if (touch_is_concurrent_) {
-    policy_->touch(slot);
-  } else {
-    touch_locked(entry, slot);
-  }
+  note_hit(me, entry);
   return handle;
 }
 
@@ -148,8 +125,19 @@ Handle Shard::get(const Key& key) {
   ThreadRecord& me = this_thread_record();
   const std::uint32_t changes = table_.changes();
   std::atomic<Pinned*>* const word = me.free_word();
-  Entry* const found = word != nullptr ? announce(*word, key) : count_pin(key);
-  if (found != nullptr) return hit(me, *found, word);
+  Entry* const found = word != nullptr ? announce(*word, key) : nullptr;
+  if (found == nullptr) return get_otherwise(me, key, changes, word != nullptr);
+  if (found->is_marked(Entry::kExpires)) return hit_that_may_be_over(me, *found, word);
+  note_hit(me, *found);
+  return handle_of(*found, word);
+}
+
+Handle Shard::get_otherwise(ThreadRecord& me, const Key& key, std::uint32_t changes,
+                            bool has_word) {
+  if (!has_word) {
+    Entry* const found = count_pin(key);
+    if (found != nullptr) return hit_that_may_be_over(me, *found, nullptr);
+  }
   // It may have moved past the search.
   const bool is_miss = changes % 2 == 0 && changes == table_.changes();
   if (!is_miss) return get_locked(key);
@@ -164,7 +152,7 @@ Handle Shard::get_locked(const Key& key) {
     found = find(key);
     if (found != nullptr) found->pin_again();
   }
-  if (found != nullptr) return hit(this_thread_record(), *found, nullptr);
+  if (found != nullptr) return hit_that_may_be_over(this_thread_record(), *found, nullptr);
   shared_->counts.add(MemoryShared::misses);
   return {};
 }
@@ -224,9 +212,10 @@ Block* Shard::make_block(const Key& key, const Handle& value, std::int64_t expir
     page_bytes = 0;
     charge = malloc_usable_size(memory) + kMallocHeaderBytes;
   }
-  auto* block = new (memory) Block{charge, page_bytes, expires_ms, value.raw_bytes()};
+  auto* block = new (memory) Block{charge, page_bytes, expires_ms, value.raw_bytes(), 0};
   if (in_front > 0) std::memcpy(block + 1, key.bytes.data(), in_front);
-  std::byte* payload = payload_of(block, key.bytes.size(), bytes.size());
+  std::byte* payload =
+      reinterpret_cast<std::byte*>(block) + payload_offset(block, key.bytes.size(), bytes.size());
   if (!bytes.empty()) std::memcpy(payload, bytes.data(), bytes.size());
   return block;
 }
@@ -247,6 +236,7 @@ Entry* Shard::fill(const Key& key, const Handle& value, Block* block) {
   entry->block = block;
   entry->payload_bytes = static_cast<std::uint32_t>(value.bytes().size());
   entry->key_bytes = static_cast<std::uint16_t>(key.bytes.size());
+  entry->payload_at = payload_offset(block, key.bytes.size(), value.bytes().size());
   entry->method = value.method();
   entry->marks.store(block->expires_ms != 0 ? Entry::kExpires : 0, std::memory_order_relaxed);
   if (key_bytes_in_block(key.bytes) == 0) {
@@ -435,13 +425,13 @@ bool Shard::pin(const Key& key, std::int64_t until_ms, Departures& left) {
   Entry* entry = find(key);
   if (entry == nullptr || has_expired(*entry)) return false;
   if (entry->is_marked(Entry::kUserPinned)) {
-    pins_[entry->pin].until_ms = until_ms;
+    pins_[entry->block->pin].until_ms = until_ms;
     return true;
   }
   if (pinned_bytes_ + entry->block->charge > pinned_bytes_max_) return false;
   policy_->remove(entry->slot);
   entry->mark(Entry::kUserPinned);
-  entry->pin = static_cast<std::uint32_t>(pins_.size());
+  entry->block->pin = pins_.size();
   pins_.push_back({entry, until_ms});
   pinned_bytes_ += entry->block->charge;
   ++pinned_items_;
@@ -450,8 +440,8 @@ bool Shard::pin(const Key& key, std::int64_t until_ms, Departures& left) {
 }
 
 void Shard::forget_pin(Entry& entry) {
-  pins_.back().entry->pin = entry.pin;
-  pins_[entry.pin] = pins_.back();
+  pins_.back().entry->block->pin = entry.block->pin;
+  pins_[entry.block->pin] = pins_.back();
   pins_.pop_back();
   entry.unmark(Entry::kUserPinned);
   pinned_bytes_ -= entry.block->charge;

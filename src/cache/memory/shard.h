@@ -73,9 +73,14 @@ class alignas(64) Shard {
   [[gnu::noinline]] Entry* count_pin(const Key& key) const;
   // Takes over a pin, or what was announced in `word`.
   [[gnu::always_inline]] static inline Handle handle_of(Entry& entry, std::atomic<Pinned*>* word);
-  // The same for a hit, which it counts and tells the policy. Empty: its time is over.
-  [[gnu::always_inline]] inline Handle hit(const ThreadRecord& me, Entry& entry,
-                                           std::atomic<Pinned*>* word);
+  // Counts a hit and tells the policy.
+  [[gnu::always_inline]] inline void note_hit(const ThreadRecord& me, Entry& entry);
+  // The handle of a hit, which it counts and tells the policy. Empty: its time is over.
+  [[gnu::noinline]] Handle hit_that_may_be_over(const ThreadRecord& me, Entry& entry,
+                                                std::atomic<Pinned*>* word);
+  // For get() without what it found by its word.
+  [[gnu::noinline]] Handle get_otherwise(ThreadRecord& me, const Key& key, std::uint32_t changes,
+                                         bool has_word);
   [[gnu::noinline]] void touch_locked(Entry& entry, SlotId slot);
   [[gnu::noinline]] Handle get_locked(const Key& key);
   static Block* make_block(const Key& key, const Handle& value, std::int64_t expires_ms);
@@ -105,6 +110,7 @@ class alignas(64) Shard {
   Table table_;
   const std::unique_ptr<EvictionPolicy> policy_;
   const bool touch_is_concurrent_;
+  const HitMarks hit_marks_;
 
   alignas(64) mutable std::mutex mutex_;
   Capacity capacity_ VARVE_GUARDED_BY(mutex_);

@@ -2,18 +2,22 @@
 #include <new>
 
 #include "cache/memory/entry.h"
+#include "cache/memory/huge_pages.h"
 
 namespace varve::cache {
 namespace {
 
-constexpr std::align_val_t kAlign{Slab::kChunkBytes};
+std::size_t bytes_of(std::size_t group) { return Slab::kChunkBytes << group; }
+std::align_val_t align_of(std::size_t group) {
+  return std::align_val_t{bytes_of(group) < kHugePageBytes ? Slab::kChunkBytes : kHugePageBytes};
+}
 constexpr SlotId kSlotsMax = SlotId{1} << 31;
 
 }  // namespace
 
 Slab::~Slab() {
-  for (auto& group : groups_) {
-    if (Entry* entries = group.load()) ::operator delete(entries, kAlign);
+  for (std::size_t group = 0; group < groups_.size(); ++group) {
+    if (Entry* entries = groups_[group].load()) ::operator delete(entries, align_of(group));
   }
 }
 
@@ -35,7 +39,10 @@ void Slab::add_chunk() {
   const Place place = place_of(end_);
   Entry* entries = groups_[place.group].load(std::memory_order_relaxed);
   if (entries == nullptr) {
-    entries = static_cast<Entry*>(::operator new(kChunkBytes << place.group, kAlign));
+    const std::size_t bytes = bytes_of(place.group);
+    entries = static_cast<Entry*>(::operator new(bytes, align_of(place.group)));
+    // A page is backed as a whole: of what is in use already, that is less than a half.
+    wish_for_huge_pages(entries, bytes);
   }
   Entry* chunk = entries + place.offset;
   new (chunk) Header{shard_};

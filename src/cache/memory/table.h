@@ -1,14 +1,17 @@
 // Hashes to entries, searched by readers without a lock.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <bit>
 #include <cstdint>
 #include <memory>
+#include <new>
 #include <vector>
 
 #include "cache/memory/entry.h"
+#include "cache/memory/huge_pages.h"
 
 namespace varve::cache {
 
@@ -112,9 +115,20 @@ class Table {
     std::array<std::atomic<Entry*>, kCells> entries{};
   };
   struct Buckets {
-    explicit Buckets(std::size_t count) : mask(count - 1), at(std::make_unique<Bucket[]>(count)) {}
+    explicit Buckets(std::size_t count)
+        : mask(count - 1),
+          align{std::max(sizeof(Bucket), std::min(count * sizeof(Bucket), kHugePageBytes))},
+          at(static_cast<Bucket*>(::operator new(count * sizeof(Bucket), align))) {
+      wish_for_huge_pages(at, count * sizeof(Bucket));
+      std::uninitialized_default_construct_n(at, count);
+    }
+    ~Buckets() { ::operator delete(at, align); }
+    Buckets(const Buckets&) = delete;
+    Buckets& operator=(const Buckets&) = delete;
+
     const std::size_t mask;
-    const std::unique_ptr<Bucket[]> at;
+    const std::align_val_t align;
+    Bucket* const at;
   };
   class Change {
    public:

@@ -34,6 +34,7 @@ class S3Fifo final : public EvictionPolicy {
   }
   void touch(SlotId slot) override { hits_.raise(slot, kHitsMax); }
   bool touch_is_concurrent() const override { return true; }
+  HitMarks hit_marks() override { return {&hits_, kHitsMax}; }
   void remove(SlotId slot) override { queue_of(slot).remove(links_, slot, entries_[slot].charge); }
   SlotId evict() override {
     filling_ = false;

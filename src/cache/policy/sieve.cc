@@ -20,6 +20,7 @@ class Sieve final : public EvictionPolicy {
   }
   void touch(SlotId slot) override { visited_.raise(slot, 1); }
   bool touch_is_concurrent() const override { return true; }
+  HitMarks hit_marks() override { return {&visited_, 1}; }
   void remove(SlotId slot) override {
     if (slot == hand_) hand_ = links_[slot].next;
     list_.remove(links_, slot, 0);

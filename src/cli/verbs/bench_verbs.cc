@@ -146,6 +146,7 @@ void add_bench_verbs(const VerbTable& verbs) {
   add_trace_bench(*group, verbs);
   add_codec_bench(*group, verbs);
   add_queries_bench(*group, verbs);
+  add_cache_bench(*group, verbs);
   for (const Bench& bench : kBenches) {
     group->add_subcommand(bench.name, bench.help)->callback([verbs, run = bench.run] {
       verbs.chosen = [&settings = verbs.settings, run] { return run(settings); };

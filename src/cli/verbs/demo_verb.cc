@@ -83,7 +83,10 @@ void add_demo_verb(const VerbTable& verbs) {
   CLI::App* demo = verbs.app.add_subcommand("demo", "Ingest a few texts and search them");
   auto paths = std::make_shared<std::vector<std::string>>();
   demo->add_option("PATH", *paths, "Files and folders to take instead")->expected(1, -1);
-  demo->callback([verbs, paths] {
+  add_cache_demo(*demo, verbs);
+  demo->callback([verbs, paths, demo] {
+    // Its own callback has run already.
+    if (demo->got_subcommand("cache")) return;
     verbs.chosen = [&settings = verbs.settings, paths] { return run_demo(settings, *paths); };
   });
 }

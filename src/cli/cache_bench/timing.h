@@ -1,0 +1,97 @@
+// Times of operations that are faster than reading the clock.
+#pragma once
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <random>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cli/recall.h"
+
+namespace varve::cli::cache_bench {
+
+inline constexpr std::size_t kGetsPerBatch = 64;
+
+using SteadyClock = std::chrono::steady_clock;
+
+inline double nanoseconds_since(SteadyClock::time_point start) {
+  return std::chrono::duration<double, std::nano>(SteadyClock::now() - start).count();
+}
+
+// Percentiles over batches, of one operation.
+class Times {
+ public:
+  void add(double nanoseconds) { all_.push_back(nanoseconds); }
+  double at(double share) const {
+    std::vector<double> sorted = all_;
+    std::sort(sorted.begin(), sorted.end());
+    return percentile(sorted, share);
+  }
+  double p50() const { return at(0.50); }
+  double p99() const { return at(0.99); }
+
+ private:
+  std::vector<double> all_;
+};
+
+// Keys in the order in which they are asked for, one after the other in memory: what is measured is
+// the cache, not the search for the next key. Keys are uniform and random.
+class KeyStream {
+ public:
+  static constexpr std::size_t kKeyBytes = 20;
+  static constexpr std::size_t kAccesses = std::size_t{1} << 17;
+
+  explicit KeyStream(std::size_t keys) {
+    std::mt19937_64 random(1);
+    bytes_.resize(kAccesses * kKeyBytes);
+    for (std::size_t i = 0; i < kAccesses; ++i) {
+      const std::string key = key_of(random() % keys);
+      std::copy(key.begin(), key.end(), bytes_.begin() + static_cast<long>(i * kKeyBytes));
+    }
+  }
+  static std::string key_of(std::size_t number) { return fmt::format("vector/{:013}", number); }
+  std::string_view next() {
+    const std::string_view key(bytes_.data() + next_ * kKeyBytes, kKeyBytes);
+    next_ = (next_ + 1) & (kAccesses - 1);
+    return key;
+  }
+
+ private:
+  std::string bytes_;
+  std::size_t next_ = 0;
+};
+
+// How operations of two caches take turns.
+struct Turns {
+  std::size_t turns = 0;
+  std::size_t batches = 0;  // timed in each turn
+  std::size_t untimed = 0;  // operations before them: the other left its things in the processor's
+                            // caches
+};
+
+template <typename Get>
+void time_batches(Times& times, const Turns& turns, const Get& get) {
+  for (std::size_t i = 0; i < turns.untimed; ++i) get();
+  for (std::size_t batch = 0; batch < turns.batches; ++batch) {
+    const auto start = SteadyClock::now();
+    for (std::size_t i = 0; i < kGetsPerBatch; ++i) get();
+    times.add(nanoseconds_since(start) / kGetsPerBatch);
+  }
+}
+
+// Both by turns, so that what else the machine does hits both.
+template <typename Ours, typename Peer>
+void time_by_turns(Times& ours, const Ours& get_ours, Times& peers, const Peer& get_peer,
+                   const Turns& turns) {
+  for (std::size_t turn = 0; turn < turns.turns; ++turn) {
+    time_batches(ours, turns, get_ours);
+    time_batches(peers, turns, get_peer);
+  }
+}
+
+}  // namespace varve::cli::cache_bench
