@@ -104,9 +104,8 @@ class MemoryTier final : public Tier {
     const auto part = [this](std::uint64_t whole) {
       return whole == 0 ? 0 : std::max<std::uint64_t>(1, whole / shards_.size());
     };
-    // What the tier itself takes is charged too, unless it would be much of the whole.
-    const bool is_small = capacity.bytes < kFixedShare * own_bytes();
-    const std::uint64_t for_shards = is_small ? capacity.bytes : capacity.bytes - own_bytes();
+    const std::uint64_t for_shards =
+        capacity.bytes == 0 ? 0 : std::max(capacity.bytes, own_bytes() + 1) - own_bytes();
     {
       std::lock_guard lock(capacity_mutex_);
       capacity_ = capacity;
@@ -165,7 +164,6 @@ class MemoryTier final : public Tier {
   }
 
   static constexpr std::uint64_t kNoLimit = ~std::uint64_t{0};
-  static constexpr std::uint64_t kFixedShare = 32;
 
   const std::function<Handle(const Handle&)> encode_;
   const double pinned_share_max_;
