@@ -13,6 +13,7 @@
 
 #include "varve/cache/handle.h"
 #include "varve/cache/policy.h"
+#include "varve/cache/tier.h"
 
 namespace varve::cache {
 
@@ -42,6 +43,12 @@ inline std::uint32_t payload_offset(const Block* block, std::size_t key_bytes,
   const std::uintptr_t begin = front + sizeof(Block) + in_front;
   return static_cast<std::uint32_t>(((begin + align - 1) & ~(align - 1)) - front);
 }
+
+// With key and payload copied into it. Null: no memory.
+Block* make_block(const Key& key, const Handle& value, std::int64_t expires_ms);
+void free_block(Block* block);  // null: nothing to do
+// malloc keeps the pages between blocks that live: gives them back if much was freed of late.
+void give_back_freed_pages();
 
 // memcmp without the call: keys are short and nearly always equal here.
 inline bool same_bytes(const char* a, const char* b, std::size_t bytes) {

@@ -140,6 +140,7 @@ class MemoryTier final : public Tier {
         tell(left);
       }
     }
+    give_back_freed_pages();
   }
 
   void set_owner(TierOwner* owner) override { shared_->owner = owner; }

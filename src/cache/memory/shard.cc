@@ -1,16 +1,11 @@
 #include "cache/memory/shard.h"
 
-#include <malloc.h>
-
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
 #include <limits>
-#include <new>
 #include <string>
 
 #include "base/assert.h"
-#include "cache/memory/page_runs.h"
 #include "cache/pinned.h"
 #include "cache/policy/marks.h"
 #include "cache/policy/slot_list.h"
@@ -18,17 +13,11 @@
 namespace varve::cache {
 namespace {
 
-// What glibc keeps in front of a block.
-constexpr std::uint64_t kMallocHeaderBytes = 16;
 constexpr std::size_t kEntriesPerStep = 64;
 // So much may wait to be freed, so that many entries share the price of looking at all threads.
 constexpr std::size_t kWaitingMax = 64;
 constexpr std::uint64_t kWaitingBytesMax = std::uint64_t{512} << 10;
 constexpr std::uint64_t kWaitingShare = 32;  // of the capacity, one in so many
-
-std::size_t key_bytes_in_block(std::string_view key) {
-  return key.size() <= kInlineKeyBytes ? 0 : key.size();
-}
 
 }  // namespace
 
@@ -197,37 +186,6 @@ std::uint64_t Shard::policy_charge(const Entry& entry) const {
   return capacity_.bytes > 0 || capacity_.items == 0 ? entry.block->charge : 1;
 }
 
-// A block with key and payload copied into it. Null: no memory.
-Block* Shard::make_block(const Key& key, const Handle& value, std::int64_t expires_ms) {
-  const std::span<const std::byte> bytes = value.bytes();
-  const std::size_t in_front = key_bytes_in_block(key.bytes);
-  const std::size_t align = payload_align(bytes.size());
-  const std::size_t needed = sizeof(Block) + in_front + bytes.size() + align;
-  std::size_t page_bytes = 0;
-  void* memory = needed < kPageRunBytesMin ? nullptr : take_pages(needed, page_bytes);
-  std::uint64_t charge = page_bytes;
-  if (memory == nullptr) {
-    memory = std::malloc(needed);
-    if (memory == nullptr) return nullptr;
-    page_bytes = 0;
-    charge = malloc_usable_size(memory) + kMallocHeaderBytes;
-  }
-  auto* block = new (memory) Block{charge, page_bytes, expires_ms, value.raw_bytes(), 0};
-  if (in_front > 0) std::memcpy(block + 1, key.bytes.data(), in_front);
-  std::byte* payload =
-      reinterpret_cast<std::byte*>(block) + payload_offset(block, key.bytes.size(), bytes.size());
-  if (!bytes.empty()) std::memcpy(payload, bytes.data(), bytes.size());
-  return block;
-}
-
-void Shard::free_block(Block* block) {
-  if (block != nullptr && block->page_bytes > 0) {
-    give_pages(block, block->page_bytes);
-  } else {
-    std::free(block);
-  }
-}
-
 // The live entry of a value; not in the table yet. Takes the block over. Null: there is no slot.
 Entry* Shard::fill(const Key& key, const Handle& value, Block* block) {
   Entry* entry = slab_.take();
@@ -239,7 +197,7 @@ Entry* Shard::fill(const Key& key, const Handle& value, Block* block) {
   entry->payload_at = payload_offset(block, key.bytes.size(), value.bytes().size());
   entry->method = value.method();
   entry->marks.store(block->expires_ms != 0 ? Entry::kExpires : 0, std::memory_order_relaxed);
-  if (key_bytes_in_block(key.bytes) == 0) {
+  if (key.bytes.size() <= kInlineKeyBytes) {
     std::memcpy(entry->inline_key.data(), key.bytes.data(), key.bytes.size());
   }
   entry->state.fetch_or(Pinned::kLive, std::memory_order_release);

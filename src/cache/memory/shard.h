@@ -83,8 +83,6 @@ class alignas(64) Shard {
                                          bool has_word);
   [[gnu::noinline]] void touch_locked(Entry& entry, SlotId slot);
   [[gnu::noinline]] Handle get_locked(const Key& key);
-  static Block* make_block(const Key& key, const Handle& value, std::int64_t expires_ms);
-  static void free_block(Block* block);
   Entry* fill(const Key& key, const Handle& value, Block* block);
 
   bool is_over() const;
