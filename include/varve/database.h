@@ -21,7 +21,28 @@
 
 namespace varve {
 
+// What is kept of the store, from the dearest tier to the cheapest. Sections of clusters go through
+// it; centroids, key maps and the log are kept beside it.
+struct CacheOptions {
+  // Memory for sections as they are used, bookkeeping included; 0: a quarter of the machine's
+  // memory, at most 4 GiB.
+  std::uint64_t ram_bytes_max = 0;
+  // Memory for sections that had to leave it, losslessly compressed; 0: no such tier.
+  std::uint64_t compressed_bytes_max = 0;
+  // A folder for sections, which outlive the process there; empty: no such tier. One process at a
+  // time.
+  std::string disk_dir;
+  std::uint64_t disk_bytes_max = 0;  // 0: no limit
+  // redis://[user:password@]host:port/db or unix:///path, shared by processes; empty: no such tier.
+  std::string redis_url;
+  // Which sections stay: a name that cache::make_policy knows.
+  std::string policy = "s3-fifo";
+  // A section that was found in a cheaper tier so often moves to memory.
+  std::uint32_t promote_after = 2;
+};
+
 struct DatabaseOptions {
+  CacheOptions cache;
   // Threads for training, assignment and exact scans; 0: one per core.
   std::uint32_t compute_threads = 0;
   // Longest that one request to the store may take. A call makes several, some more than once, and
@@ -187,10 +208,49 @@ class Index {
   virtual Result<FsckReport> fsck(const ProgressSink& progress) = 0;
   virtual Result<IndexInfo> info() = 0;
 
+  // Brings all sections of the index into the cache and returns their bytes. What does not fit into
+  // memory is in the next tiers, if there are any.
+  virtual Result<std::uint64_t> warm(const ProgressSink& progress) = 0;
+  // The same, and keeps them in memory until `unpin` or for `ttl` (0: no end). `overloaded`: pinned
+  // bytes are at their limit, half of the tier; nothing is pinned then.
+  virtual Result<std::uint64_t> pin(std::chrono::seconds ttl, const ProgressSink& progress) = 0;
+  // Returns how many sections were pinned.
+  virtual Result<std::uint64_t> unpin() = 0;
+  // Removes what all tiers keep of the index and returns how many bytes that were.
+  virtual Result<std::uint64_t> evict() = 0;
+
   // Stops taking writes, imports, folds and compactions, and waits for puts, removes and background
   // work under way; an `import`, `fold` or `compact` that another thread is in goes on. Reads still
   // work. Idempotent.
   virtual void close() = 0;
+};
+
+// One tier of the cache, or the store.
+struct CacheTierStatus {
+  std::string name;  // as in TierReads
+  bool available = true;
+  std::uint64_t hits = 0, misses = 0;  // of this process
+  std::uint64_t items = 0;
+  std::uint64_t value_bytes = 0;     // as kept
+  std::uint64_t raw_bytes = 0;       // the same before compression
+  std::uint64_t resident_bytes = 0;  // memory, bookkeeping included
+  std::uint64_t disk_bytes = 0;
+  std::uint64_t capacity_bytes = 0;  // 0: no limit
+  std::uint64_t pinned_items = 0, pinned_bytes = 0;
+  std::uint64_t evicted = 0, expired = 0, rejected = 0, errors = 0, corrupt = 0;
+};
+
+struct CacheStatus {
+  std::vector<CacheTierStatus> tiers;  // from the dearest to the cheapest
+  std::uint64_t loads = 0, load_errors = 0, loads_shared = 0;
+  std::uint64_t promotions = 0, promotions_dropped = 0;
+  std::uint64_t demotions = 0, demotions_dropped = 0;
+  // What each tier keeps of an index, in bytes, in the order of `tiers`.
+  struct OfIndex {
+    IndexName name;
+    std::vector<std::uint64_t> bytes;
+  };
+  std::vector<OfIndex> indexes;
 };
 
 class Database {
@@ -215,6 +275,9 @@ class Database {
   virtual Status drop_index(const IndexName& name) = 0;
   // Names in byte order.
   virtual Result<std::vector<IndexName>> list_indexes() = 0;
+
+  // With `indexes`, also what each index of the store has in each tier.
+  virtual Result<CacheStatus> cache_status(bool indexes) = 0;
 };
 
 // `invalid` with the field named: "bucket name 'A' ...".

@@ -67,6 +67,12 @@ struct Hit {
   std::string metadata;
 };
 
+// Sections of clusters that a query got from one layer of the cache, or from the store.
+struct TierReads {
+  std::string tier;  // "ram", "ram-compressed", "disk", "redis", "store"
+  std::uint64_t reads = 0;
+};
+
 // What one answer cost. Times in microseconds, sizes in bytes.
 struct Performance {
   double total_us = 0;
@@ -79,6 +85,7 @@ struct Performance {
   std::uint64_t tail_rows = 0;       // rows not yet folded into clusters, always scanned
   std::uint64_t store_requests = 0;  // HEAD, log and repeated ones too
   std::uint64_t store_bytes = 0;
+  std::vector<TierReads> tier_reads;  // from the dearest to the cheapest
   Certainty certainty = Certainty::approximate;
 };
 

@@ -5,6 +5,7 @@
 
 #include "base/assert.h"
 #include "base/bytes.h"
+#include "cache/memory/page_runs.h"
 #include "cache/pinned.h"
 #include "cache/spare_blocks.h"
 
@@ -15,6 +16,7 @@ namespace {
 struct Alone : Pinned {
   std::shared_ptr<const void> owner;
   std::size_t block_bytes = 0;  // of all, if it stands in a block
+  std::size_t page_bytes = 0;   // of that block, if it consists of whole pages
 };
 // Keeps the payload of a block on a cache line.
 constexpr std::size_t kAloneBytes =
@@ -30,7 +32,8 @@ void start(Alone& alone) {
 }  // namespace
 
 void Pinned::give_back() {
-  if ((state.load(std::memory_order_relaxed) & kAlone) == 0) {
+  // Acquires what all others did before they let go. No fence: TSan does not know them.
+  if ((state.load(std::memory_order_acquire) & kAlone) == 0) {
     give_back_entry(*this);
     return;
   }
@@ -40,7 +43,12 @@ void Pinned::give_back() {
     delete alone;
     return;
   }
+  const std::size_t page_bytes = alone->page_bytes;
   alone->~Alone();
+  if (page_bytes > 0) {
+    give_pages(alone, page_bytes);
+    return;
+  }
   if (!spare_blocks::keep(alone, block_bytes, free_block)) free_block(alone);
 }
 
@@ -61,9 +69,15 @@ Handle Handle::borrow(std::shared_ptr<const void> owner, std::span<const std::by
 Handle Handle::make(std::size_t bytes, std::span<std::byte>& to_fill) {
   const std::size_t step = spare_blocks::kStep;
   const std::size_t block_bytes = (kAloneBytes + bytes + step - 1) / step * step;
-  void* block = spare_blocks::take(block_bytes);
-  if (block == nullptr) block = ::operator new(block_bytes, kAlign);
+  std::size_t page_bytes = 0;
+  void* block = block_bytes < kPageRunBytesMin ? spare_blocks::take(block_bytes)
+                                               : take_pages(block_bytes, page_bytes);
+  if (block == nullptr) {
+    page_bytes = 0;
+    block = ::operator new(block_bytes, kAlign);
+  }
   auto* alone = new (block) Alone;
+  alone->page_bytes = page_bytes;
   alone->block_bytes = block_bytes;
   start(*alone);
   to_fill = {static_cast<std::byte*>(block) + kAloneBytes, bytes};

@@ -12,6 +12,7 @@
 #include "base/random.h"
 #include "cache/policy/frequency_sketch.h"
 #include "cache/policy/ghost.h"
+#include "cache/policy/queue_balance.h"
 #include "cache/replay.h"
 
 namespace varve::cache {
@@ -40,12 +41,20 @@ std::vector<Access> skewed(std::size_t count, std::uint64_t keys, std::uint64_t 
 
 class EveryPolicy : public testing::TestWithParam<std::string_view> {};
 
-INSTANTIATE_TEST_SUITE_P(Names, EveryPolicy, testing::ValuesIn(policy_names()),
+std::vector<std::string_view> names_and_combinations() {
+  std::vector<std::string_view> names(policy_names().begin(), policy_names().end());
+  names.insert(names.end(), {"s3-fifo+forecast", "lru+forecast"});
+  return names;
+}
+
+INSTANTIATE_TEST_SUITE_P(Names, EveryPolicy, testing::ValuesIn(names_and_combinations()),
                          [](const auto& test) {
                            std::string name(test.param);
-                           std::erase(name, '-');
+                           std::erase_if(name, [](char c) { return c == '-' || c == '+'; });
                            return name;
                          });
+
+TEST(Policy, TheDefaultIsNamedFirst) { EXPECT_EQ(policy_names().front(), kDefaultPolicy); }
 
 TEST_P(EveryPolicy, EvictsWhatItHoldsAndEachEntryOnce) {
   for (const std::uint64_t seed : {1U, 2U, 3U}) {
@@ -188,6 +197,8 @@ TEST(Policy, UnknownNamesListTheKnownOnes) {
   ASSERT_FALSE(policy);
   EXPECT_EQ(policy.error().kind, ErrorKind::invalid);
   EXPECT_NE(policy.error().hint.find("s3-fifo, sieve"), std::string::npos);
+  EXPECT_FALSE(make_policy("mru+forecast", 1));
+  EXPECT_FALSE(make_policy("+forecast", 1));
 }
 
 TEST(FrequencySketch, NeverCountsTooLittleBeforeItAges) {
@@ -211,11 +222,43 @@ TEST(Ghost, RemembersTheLastOnesAndEachOnce) {
   ghost.set_capacity(64);
   base::Random random(4);
   std::vector<std::uint64_t> hashes(1'000);
-  for (auto& hash : hashes) ghost.add(hash = random.next());
+  for (std::uint32_t i = 0; i < 1'000; ++i) {
+    ghost.add(hashes[i] = random.next(), {i % 2 == 1, i});
+    if (i == 990) ghost.set_capacity(200);
+  }
   int remembered = 0;
-  for (std::size_t i = 936; i < 1'000; ++i) remembered += ghost.take(hashes[i]);
-  EXPECT_GE(remembered, 55);
-  for (const std::uint64_t hash : hashes) EXPECT_FALSE(ghost.take(hash));
+  for (std::uint32_t i = 936; i < 1'000; ++i) {
+    const auto note = ghost.take(hashes[i]);
+    if (!note) continue;
+    ++remembered;
+    EXPECT_EQ(note->stamp, i);
+    EXPECT_EQ(note->from_main, i % 2 == 1);
+  }
+  EXPECT_GE(remembered, 50);
+  for (std::uint32_t i = 936; i < 1'000; ++i) EXPECT_FALSE(ghost.take(hashes[i]));
+  for (std::uint32_t i = 0; i < 500; ++i) EXPECT_FALSE(ghost.take(hashes[i]));
+}
+
+TEST(QueueBalance, RoomGoesToTheQueueThatLostTooEarly) {
+  QueueBalance balance;
+  balance.set_capacity(1'000);
+  EXPECT_DOUBLE_EQ(balance.small_max(), 100);
+  const auto soon = balance.lose(false, 1);
+  balance.regret(soon, 1);
+  const double step = balance.small_max() - 100;
+  EXPECT_GT(step, 0);
+  // The further off, the less it would have cost to be wrong.
+  const auto late = balance.lose(false, 1);
+  for (int i = 0; i < 500; ++i) balance.lose(false, 1);
+  balance.regret(late, 1);
+  EXPECT_LT(balance.small_max() - 100 - step, step / 10);
+  for (int i = 0; i < 1'000; ++i) balance.regret(balance.lose(true, 1), 1);
+  EXPECT_DOUBLE_EQ(balance.small_max(), 10);
+  for (int i = 0; i < 1'000; ++i) balance.regret(balance.lose(false, 1), 1);
+  EXPECT_DOUBLE_EQ(balance.small_max(), 900);
+  balance.set_capacity(10);
+  EXPECT_DOUBLE_EQ(balance.small_max(), 9);
+  EXPECT_DOUBLE_EQ(balance.main_max(), 1);
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/assert.h"
+#include "cache/policy/slot_list.h"
 
 namespace varve::cache {
 namespace {
@@ -30,6 +31,35 @@ std::vector<std::uint32_t> next_uses(const Trace& trace) {
   }
   return next;
 }
+
+// Slots as an owner deals them out: dense, those of the gone first.
+class Slots {
+ public:
+  explicit Slots(std::size_t key_count) : slots_(key_count, kNoSlot) {}
+
+  SlotId of(std::uint32_t key) const { return slots_[key]; }
+  SlotId take(std::uint32_t key) {
+    if (free_.empty()) {
+      free_.push_back(static_cast<SlotId>(keys_.size()));
+      keys_.emplace_back();
+    }
+    slots_[key] = free_.back();
+    free_.pop_back();
+    keys_[slots_[key]] = key;
+    return slots_[key];
+  }
+  // The key that held it.
+  std::uint32_t give_back(SlotId slot) {
+    free_.push_back(slot);
+    slots_[keys_[slot]] = kNoSlot;
+    return keys_[slot];
+  }
+
+ private:
+  std::vector<SlotId> slots_;  // by key
+  std::vector<std::uint32_t> keys_;
+  std::vector<SlotId> free_;
+};
 
 }  // namespace
 
@@ -58,26 +88,21 @@ Trace Trace::in_items() const {
 
 std::uint64_t count_misses(const Trace& trace, std::uint64_t capacity, EvictionPolicy& policy) {
   policy.set_capacity(capacity);
-  std::vector<bool> held(trace.key_count());
+  Slots slots(trace.key_count());
   std::uint64_t used = 0;
   std::uint64_t misses = 0;
   for (std::size_t i = 0; i < trace.size(); ++i) {
     const std::uint32_t key = trace.key(i);
-    if (held[key]) {
-      policy.touch(key);
+    if (const SlotId slot = slots.of(key); slot != kNoSlot) {
+      policy.touch(slot);
       continue;
     }
     ++misses;
     const std::uint64_t size = trace.size_of(key);
     if (size > capacity) continue;
-    held[key] = true;
     used += size;
-    policy.insert(key, hash_of(key), size);
-    while (used > capacity) {
-      const SlotId gone = policy.evict();
-      held[gone] = false;
-      used -= trace.size_of(gone);
-    }
+    policy.insert(slots.take(key), hash_of(key), size);
+    while (used > capacity) used -= trace.size_of(slots.give_back(policy.evict()));
   }
   return misses;
 }

@@ -23,10 +23,11 @@ struct alignas(64) ThreadRecord {
   ThreadRecord* next = nullptr;
 
   bool has_lane_alone() const { return lane != kLanes - 1; }
-  // A word that no handle uses; null: there is none.
+  // A word that no handle uses; null: there is none. Acquires what another thread did with a handle
+  // that it let go of.
   std::atomic<Pinned*>* free_word() {
     for (auto& word : words) {
-      if (word.load(std::memory_order_relaxed) == nullptr) return &word;
+      if (word.load(std::memory_order_acquire) == nullptr) return &word;
     }
     return nullptr;
   }

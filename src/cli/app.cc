@@ -7,7 +7,9 @@
 #include <cstdlib>
 #include <exception>
 
+#include "base/result.h"
 #include "cli/arguments.h"
+#include "cli/byte_size.h"
 #include "cli/duration.h"
 #include "cli/exit_code.h"
 #include "cli/output.h"
@@ -29,6 +31,7 @@ struct GlobalFlags {
   std::string output = "table";
   std::string timeout = "60s";
   bool no_progress = false;
+  std::string cache_dir, cache_ram, cache_compressed, cache_disk, cache_redis;
 };
 
 void declare_global_flags(CLI::App& app, GlobalFlags& flags, Settings& settings) {
@@ -38,6 +41,17 @@ void declare_global_flags(CLI::App& app, GlobalFlags& flags, Settings& settings)
   app.add_option("--timeout", flags.timeout, "Longest wait for the store (default 60s)");
   app.add_option("--fold-ops", settings.fold_ops_min,
                  "Fold the log when so many operations wait (default 20000; 0: only in compact)");
+  app.add_option("--cache", flags.cache_dir,
+                 "Folder that keeps what was read of the store (default $VARVE_CACHE, else none)");
+  app.add_option(
+      "--cache-ram", flags.cache_ram,
+      "Memory for what was read, such as 256MB (default a quarter, at most 4GiB; 0: none)");
+  app.add_option("--cache-compressed", flags.cache_compressed,
+                 "Memory for what had to leave it, compressed (default none)");
+  app.add_option("--cache-disk", flags.cache_disk, "Bytes of the folder (default no limit)");
+  app.add_option("--cache-redis", flags.cache_redis,
+                 "redis://host:port/db or unix:///path, shared by processes (default none)");
+  app.add_option("--cache-policy", settings.cache.policy, "What stays: an eviction policy");
   app.add_flag("-q,--quiet", settings.quiet, "Only data and errors");
   app.add_flag("--no-progress", flags.no_progress, "No progress on standard error");
   app.add_flag("--yes", settings.yes, "Do not ask before removing");
@@ -55,6 +69,26 @@ Status check_kernels_target() {
       ErrorKind::invalid,
       fmt::format("VARVE_KERNELS_TARGET '{}' is not known on this machine", one_line(name, 80)),
       std::move(hint));
+}
+
+Status apply_cache(const GlobalFlags& flags, CacheOptions& cache) {
+  const char* environment = std::getenv("VARVE_CACHE");
+  cache.disk_dir = flags.cache_dir;
+  if (cache.disk_dir.empty() && environment != nullptr) cache.disk_dir = environment;
+  cache.redis_url = flags.cache_redis;
+  if (!flags.cache_ram.empty()) {
+    VARVE_TRY(const std::uint64_t bytes, parse_bytes("--cache-ram", flags.cache_ram));
+    // The library takes 0 for its default; nothing fits into one byte.
+    cache.ram_bytes_max = std::max<std::uint64_t>(1, bytes);
+  }
+  if (!flags.cache_compressed.empty()) {
+    VARVE_TRY(cache.compressed_bytes_max,
+              parse_bytes("--cache-compressed", flags.cache_compressed));
+  }
+  if (!flags.cache_disk.empty()) {
+    VARVE_TRY(cache.disk_bytes_max, parse_bytes("--cache-disk", flags.cache_disk));
+  }
+  return {};
 }
 
 Status apply(const GlobalFlags& flags, Settings& settings) {
@@ -76,6 +110,7 @@ Status apply(const GlobalFlags& flags, Settings& settings) {
   const auto timeout = parse_duration(flags.timeout);
   if (!timeout) return tl::unexpected(timeout.error());
   settings.timeout = *timeout;
+  VARVE_CHECK(apply_cache(flags, settings.cache));
   return check_kernels_target();
 }
 
@@ -150,9 +185,9 @@ int run(int argc, const char* const* argv) {
   Command command;
   declare_global_flags(app, flags, settings);
   const VerbTable verbs{app, settings, command};
-  for (const auto add :
-       {add_index_verbs, add_import_verb, add_write_verbs, add_read_verbs, add_query_verb,
-        add_recall_verb, add_text_verbs, add_demo_verb, add_bench_verbs, add_version_verb}) {
+  for (const auto add : {add_index_verbs, add_import_verb, add_write_verbs, add_read_verbs,
+                         add_query_verb, add_recall_verb, add_text_verbs, add_cache_verbs,
+                         add_demo_verb, add_bench_verbs, add_version_verb}) {
     add(verbs);
   }
   refuse_negative_numbers(app);

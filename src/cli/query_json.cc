@@ -17,6 +17,8 @@ const char* certainty_name(Certainty certainty) {
 }
 
 Json performance_json(const Performance& performance) {
+  Json tier_reads = Json::object();
+  for (const TierReads& reads : performance.tier_reads) tier_reads[reads.tier] = reads.reads;
   return Json{{"total_us", performance.total_us},
               {"snapshot_us", performance.snapshot_us},
               {"rank_us", performance.rank_us},
@@ -27,6 +29,7 @@ Json performance_json(const Performance& performance) {
               {"tail_rows", performance.tail_rows},
               {"store_requests", performance.store_requests},
               {"store_bytes", performance.store_bytes},
+              {"tier_reads", std::move(tier_reads)},
               {"certainty", certainty_name(performance.certainty)}};
 }
 

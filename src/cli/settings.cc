@@ -1,6 +1,9 @@
 #include "cli/settings.h"
 
+#include <fmt/format.h>
+
 #include "base/result.h"
+#include "cli/output.h"
 
 namespace varve::cli {
 
@@ -10,7 +13,21 @@ DatabaseOptions options_of(const Settings& settings) {
   DatabaseOptions options;
   options.timeout = settings.timeout;
   options.fold_ops_min = settings.fold_ops_min;
+  options.cache = settings.cache;
   return options;
+}
+
+// A folder that another process is using is no reason to refuse work: this one does without.
+Result<std::unique_ptr<Database>> open_with_cache(const Settings& settings,
+                                                  DatabaseOptions options) {
+  auto database = Database::open(settings.store, options);
+  const bool is_taken =
+      !database && database.error().kind == ErrorKind::conflict && !options.cache.disk_dir.empty();
+  if (!is_taken) return database;
+  note(settings, fmt::format("another process uses the cache in '{}': going on without it",
+                             options.cache.disk_dir));
+  options.cache.disk_dir.clear();
+  return Database::open(settings.store, options);
 }
 
 }  // namespace
@@ -20,7 +37,7 @@ Result<std::unique_ptr<Database>> open_database(const Settings& settings,
   DatabaseOptions options = options_of(settings);
   options.compute_threads = compute_threads;
   options.create_if_missing = false;
-  auto database = Database::open(settings.store, options);
+  auto database = open_with_cache(settings, options);
   if (!database && database.error().kind == ErrorKind::not_found) {
     database.error().hint = "index create, ingest and demo make one; --store names another";
   }
@@ -28,7 +45,7 @@ Result<std::unique_ptr<Database>> open_database(const Settings& settings,
 }
 
 Result<std::unique_ptr<Database>> open_or_create_database(const Settings& settings) {
-  return Database::open(settings.store, options_of(settings));
+  return open_with_cache(settings, options_of(settings));
 }
 
 Result<OpenIndex> open_index(const Settings& settings, const std::string& name,

@@ -25,6 +25,7 @@ struct Settings {
   bool yes = false;
   std::chrono::milliseconds timeout{60'000};
   std::uint64_t fold_ops_min = DatabaseOptions().fold_ops_min;
+  CacheOptions cache;
 
   bool is_json() const { return output != OutputMode::table; }
 };

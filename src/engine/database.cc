@@ -14,6 +14,7 @@
 #include "engine/index.h"
 #include "engine/owner.h"
 #include "engine/put_once.h"
+#include "engine/section_layers.h"
 #include "engine/validate.h"
 #include "store/meter.h"
 #include "store/open.h"
@@ -84,9 +85,26 @@ class StoredDatabase final : public Database {
 
   Result<std::vector<IndexName>> list_indexes() override { return engine::list_indexes(env_); }
 
+  Result<CacheStatus> cache_status(bool indexes) override {
+    CacheStatus status = status_of(env_.sections->layers());
+    if (!indexes) return status;
+    VARVE_TRY(const auto names, list_indexes());
+    for (const IndexName& name : names) {
+      VARVE_TRY(const auto entry, find_index(env_, name));
+      if (!entry) continue;
+      CacheStatus::OfIndex of{name, {}};
+      for (std::size_t tier = 0; tier < status.tiers.size(); ++tier) {
+        of.bytes.push_back(env_.sections->bytes_of(entry->uuid, tier));
+      }
+      status.indexes.push_back(std::move(of));
+    }
+    return status;
+  }
+
  private:
   Status finish_drop(const IndexName& name, const format::Uuid& uuid) {
     VARVE_CHECK(drop_index_objects(env_, uuid));
+    env_.sections->forget(uuid);
     return remove_index(env_, name, uuid);
   }
 
@@ -117,7 +135,7 @@ struct Parts {
   std::unique_ptr<base::Pool> background;
 };
 
-Env make_env(std::shared_ptr<store::ObjectStore> store, const DatabaseOptions& options) {
+Result<Env> make_env(std::shared_ptr<store::ObjectStore> store, const DatabaseOptions& options) {
   const std::size_t cores = std::max(1U, std::thread::hardware_concurrency());
   const std::size_t width = options.compute_threads > 0 ? options.compute_threads : cores;
   auto parts = std::make_shared<Parts>();
@@ -137,12 +155,14 @@ Env make_env(std::shared_ptr<store::ObjectStore> store, const DatabaseOptions& o
   env.fold_ops_min = options.fold_ops_min;
   env.owner = process_identity();
   env.owner_is_gone = [](const std::string& owner) { return process_is_gone(owner); };
+  VARVE_TRY(env.sections, make_section_cache(options.cache, *env.clock, env.background));
   return env;
 }
 
 }  // namespace
 
 std::unique_ptr<Database> make_database(Env env) {
+  if (env.sections == nullptr) env.sections = make_section_cache_in_memory(*env.clock);
   return std::make_unique<StoredDatabase>(std::move(env));
 }
 
@@ -151,7 +171,8 @@ std::unique_ptr<Database> make_database(Env env) {
 Result<std::unique_ptr<Database>> Database::open(const std::string& uri,
                                                  const DatabaseOptions& options) {
   VARVE_TRY(auto store, store::open_store(uri, {.create_if_missing = options.create_if_missing}));
-  return engine::make_database(engine::make_env(std::move(store), options));
+  VARVE_TRY(auto env, engine::make_env(std::move(store), options));
+  return engine::make_database(std::move(env));
 }
 
 }  // namespace varve

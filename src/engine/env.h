@@ -14,6 +14,8 @@
 
 namespace varve::engine {
 
+class SectionCache;
+
 // Shared by all indexes of a database; each keeps a copy.
 struct Env {
   // What the pointers below point to, if nobody else keeps it: an Index or a Snapshot may outlive
@@ -22,6 +24,8 @@ struct Env {
   std::shared_ptr<store::ObjectStore> store;
   // Counts what the store is asked, retries included; null: queries count section reads only.
   std::shared_ptr<store::MeterStore> meter;
+  // Null: make_database gives it one in memory.
+  std::shared_ptr<SectionCache> sections;
   base::Clock* clock = nullptr;
   base::Random* random = nullptr;
   base::Pool* compute = nullptr;

@@ -36,7 +36,7 @@ Result<format::StaleRows> mark_replaced(const Core& core, const Generation& gene
   for (std::size_t i = 0; i < locations.size(); ++i) {
     if (!locations[i]) continue;
     const PartView& part = generation.parts()[locations[i]->part];
-    if (part.slot->ids.get()->lsn(locations[i]->row) >= net.lsns[i]) {
+    if (locations[i]->lsn >= net.lsns[i]) {
       return fail(ErrorKind::corrupt, part.slot->context() + ": row " +
                                           std::to_string(locations[i]->row) +
                                           " is newer than the log behind the fold pointer");

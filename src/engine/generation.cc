@@ -7,7 +7,9 @@
 
 #include "base/sha256.h"
 #include "engine/group_writer.h"
+#include "engine/section_cache.h"
 #include "engine/section_reader.h"
+#include "engine/section_views.h"
 #include "kernels/distance.h"
 
 namespace varve::engine {
@@ -17,6 +19,9 @@ namespace {
 // their sum overflow.
 constexpr float kSquaredNormMin = 1e-24F;
 constexpr float kSquaredNormMax = 1e36F;
+
+// Parts whose ids are looked into together.
+constexpr std::size_t kPartsAtOnce = 1024;
 
 Error missing(std::string_view name) {
   return Error{ErrorKind::not_found, fmt::format("object '{}' not found", name), {}};
@@ -39,12 +44,14 @@ Status fill_stale(const format::StaleRows& stale, PartView& view) {
   return {};
 }
 
-Result<PartRows> make_rows(base::Bytes section, const PartSlot& slot,
-                           const format::Manifest& manifest) {
+}  // namespace
+
+Result<PartRows> make_part_rows(base::Bytes section, const PartSlot& slot,
+                                const SectionContext& context) {
   PartRows part;
-  VARVE_TRY(part.rows, format::view_rows(section, slot.ref, manifest.dim, slot.context()));
+  VARVE_TRY(part.rows, format::view_rows(section, slot.ref, context.dim, slot.context()));
   part.section = std::move(section);
-  if (manifest.metric == Metric::cosine) {
+  if (context.metric == Metric::cosine) {
     part.inverse_norms.resize(part.rows.count);
     kernels::squared_norm(part.rows, part.inverse_norms.data());
     for (std::uint32_t row = 0; row < part.rows.count; ++row) {
@@ -56,30 +63,6 @@ Result<PartRows> make_rows(base::Bytes section, const PartSlot& slot,
   }
   return part;
 }
-
-// A pointer into `slot` that keeps it alive.
-template <typename T>
-std::shared_ptr<const T> pinned(const std::shared_ptr<PartSlot>& slot, const T* value) {
-  return std::shared_ptr<const T>(slot, value);
-}
-
-bool has_metadata(const PartSlot& slot) {
-  return slot.ref.section(format::Section::metadata).stored_bytes > 0;
-}
-
-// Slots of `parts` for which `missing` holds.
-template <typename Missing>
-std::vector<PartSlot*> slots_missing(std::span<const PartView> views,
-                                     std::span<const std::uint32_t> parts, Missing is_missing) {
-  std::vector<PartSlot*> slots;
-  for (const std::uint32_t part : parts) {
-    PartSlot* slot = views[part].slot.get();
-    if (is_missing(*slot)) slots.push_back(slot);
-  }
-  return slots;
-}
-
-}  // namespace
 
 std::string PartSlot::context() const {
   return fmt::format("object '{}': part {}", object, ref.id);
@@ -99,7 +82,6 @@ Result<std::shared_ptr<Generation>> Generation::load(const Env& env, const forma
                                                      const format::Head& head,
                                                      const Generation* previous) {
   auto generation = std::make_shared<Generation>();
-  generation->index_ = index;
   generation->manifest_name_ = head.manifest_name;
   VARVE_TRY(auto object, env.store->get(head.manifest_name, env.deadline()));
   if (!object) return tl::unexpected(missing(head.manifest_name));
@@ -110,6 +92,7 @@ Result<std::shared_ptr<Generation>> Generation::load(const Env& env, const forma
   }
   format::Manifest& manifest = generation->manifest_;
   VARVE_TRY(manifest, format::decode_manifest(object->bytes, index, head.manifest_name));
+  generation->context_ = {index, manifest.dim, manifest.metric};
   if (manifest.centroids) {
     VARVE_TRY(auto bytes, read_blob(env, *manifest.centroids));
     VARVE_TRY(auto centroids,
@@ -185,66 +168,56 @@ std::optional<std::uint32_t> Generation::part_by_id(std::uint64_t id) const {
   return entry->second;
 }
 
-Status Generation::load_rows(const Env& env, std::span<const std::uint32_t> parts) const {
-  const auto slots =
-      slots_missing(parts_, parts, [](const PartSlot& slot) { return slot.rows.get() == nullptr; });
-  return read_sections(env, slots, format::Section::rows,
-                       [&](PartSlot& slot, base::Bytes section) -> Status {
-                         VARVE_TRY(auto rows, make_rows(std::move(section), slot, manifest_));
-                         slot.rows.set(std::move(rows));
-                         return {};
-                       });
+template <typename View>
+Result<std::vector<View>> Generation::views(const Env& env,
+                                            std::span<const std::uint32_t> parts) const {
+  const auto is_absent = [](const PartSlot& slot) {
+    return View::kSection == format::Section::metadata && !slot.has_metadata();
+  };
+  std::vector<PartSlot*> slots;
+  slots.reserve(parts.size());
+  for (const std::uint32_t part : parts) {
+    if (!is_absent(*parts_[part].slot)) slots.push_back(parts_[part].slot.get());
+  }
+  VARVE_TRY(auto views, env.sections->views<View>(env, context_, slots));
+  if (views.size() == parts.size()) return views;
+  std::vector<View> all(parts.size());
+  std::size_t next = 0;
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    if (!is_absent(*parts_[parts[i]].slot)) all[i] = std::move(views[next++]);
+  }
+  return all;
 }
 
-Status Generation::load_ids(const Env& env, std::span<const std::uint32_t> parts) const {
-  const auto slots =
-      slots_missing(parts_, parts, [](const PartSlot& slot) { return slot.ids.get() == nullptr; });
-  return read_sections(
-      env, slots, format::Section::ids, [](PartSlot& slot, const base::Bytes& section) -> Status {
-        VARVE_TRY(auto ids, format::RowIds::decode(section, slot.ref.rows, slot.context()));
-        slot.ids.set(std::move(ids));
-        return {};
-      });
-}
-
-Status Generation::load_metadata(const Env& env, std::span<const std::uint32_t> parts) const {
-  const auto slots = slots_missing(parts_, parts, [](const PartSlot& slot) {
-    return has_metadata(slot) && slot.metadata.get() == nullptr;
-  });
-  return read_sections(env, slots, format::Section::metadata,
-                       [](PartSlot& slot, const base::Bytes& section) -> Status {
-                         VARVE_TRY(auto metadata, format::RowMetadata::decode(
-                                                      section, slot.ref.rows, slot.context()));
-                         slot.metadata.set(std::move(metadata));
-                         return {};
-                       });
-}
+template Result<std::vector<RowsView>> Generation::views(const Env&,
+                                                         std::span<const std::uint32_t>) const;
+template Result<std::vector<IdsView>> Generation::views(const Env&,
+                                                        std::span<const std::uint32_t>) const;
+template Result<std::vector<MetadataView>> Generation::views(const Env&,
+                                                             std::span<const std::uint32_t>) const;
 
 Result<std::shared_ptr<const PartRows>> Generation::read_rows(const Env& env,
                                                               std::uint32_t part) const {
-  const auto& slot = parts_[part].slot;
-  if (const PartRows* rows = slot->rows.get()) return pinned(slot, rows);
-  VARVE_TRY(auto section, read_section(env, *slot, format::Section::rows));
-  VARVE_TRY(auto rows, make_rows(std::move(section), *slot, manifest_));
+  PartSlot& slot = *parts_[part].slot;
+  VARVE_TRY(auto section, read_section(env, slot, format::Section::rows));
+  VARVE_TRY(auto rows, make_part_rows(std::move(section), slot, context_));
   return std::make_shared<const PartRows>(std::move(rows));
 }
 
 Result<std::shared_ptr<const format::RowIds>> Generation::read_ids(const Env& env,
                                                                    std::uint32_t part) const {
-  const auto& slot = parts_[part].slot;
-  if (const format::RowIds* ids = slot->ids.get()) return pinned(slot, ids);
-  VARVE_TRY(const auto section, read_section(env, *slot, format::Section::ids));
-  VARVE_TRY(auto ids, format::RowIds::decode(section, slot->ref.rows, slot->context()));
+  PartSlot& slot = *parts_[part].slot;
+  VARVE_TRY(const auto section, read_section(env, slot, format::Section::ids));
+  VARVE_TRY(auto ids, format::RowIds::decode(section, slot.ref.rows, slot.context()));
   return std::make_shared<const format::RowIds>(std::move(ids));
 }
 
 Result<std::shared_ptr<const format::RowMetadata>> Generation::read_metadata(
     const Env& env, std::uint32_t part) const {
-  const auto& slot = parts_[part].slot;
-  if (const format::RowMetadata* metadata = slot->metadata.get()) return pinned(slot, metadata);
-  if (!has_metadata(*slot)) return nullptr;
-  VARVE_TRY(const auto section, read_section(env, *slot, format::Section::metadata));
-  VARVE_TRY(auto metadata, format::RowMetadata::decode(section, slot->ref.rows, slot->context()));
+  PartSlot& slot = *parts_[part].slot;
+  if (!slot.has_metadata()) return nullptr;
+  VARVE_TRY(const auto section, read_section(env, slot, format::Section::metadata));
+  VARVE_TRY(auto metadata, format::RowMetadata::decode(section, slot.ref.rows, slot.context()));
   return std::make_shared<const format::RowMetadata>(std::move(metadata));
 }
 
@@ -252,7 +225,7 @@ Result<std::vector<format::KeyMapSegment>> Generation::read_key_map(const Env& e
   std::vector<format::KeyMapSegment> segments;
   for (const format::BlobRef& ref : manifest_.key_map) {
     VARVE_TRY(const auto bytes, read_blob(env, ref));
-    VARVE_TRY(auto segment, format::KeyMapSegment::decode(bytes, index_, ref.name));
+    VARVE_TRY(auto segment, format::KeyMapSegment::decode(bytes, context_.index, ref.name));
     segments.push_back(std::move(segment));
   }
   return segments;
@@ -266,65 +239,75 @@ Status Generation::load_key_map(const Env& env) const {
   return {};
 }
 
-Result<std::vector<std::optional<RowLocation>>> Generation::find(
+Result<std::vector<std::optional<FoundRow>>> Generation::find(
     const Env& env, std::span<const std::string_view> keys) const {
   VARVE_CHECK(load_key_map(env));
   const auto* segments = key_map_.get();
-  std::vector<std::vector<RowLocation>> candidates(keys.size());
-  std::vector<std::uint32_t> needed;
-  std::vector<format::KeyLocation> found;
+  struct Candidate {
+    RowLocation location;
+    std::size_t key;
+  };
+  std::vector<Candidate> candidates;
+  std::vector<format::KeyLocation> located;
   for (std::size_t i = 0; i < keys.size(); ++i) {
-    found.clear();
-    for (const auto& segment : *segments) segment.find(format::key_hash(keys[i]), found);
-    for (const format::KeyLocation& location : found) {
+    located.clear();
+    for (const auto& segment : *segments) segment.find(format::key_hash(keys[i]), located);
+    for (const format::KeyLocation& location : located) {
       const auto part = part_by_id(location.part);
       if (!part || location.row >= parts_[*part].slot->ref.rows) continue;
       if (parts_[*part].is_stale(location.row)) continue;
-      candidates[i].push_back({*part, location.row});
-      needed.push_back(*part);
+      candidates.push_back({{*part, location.row}, i});
     }
   }
-  std::sort(needed.begin(), needed.end());
-  needed.erase(std::unique(needed.begin(), needed.end()), needed.end());
-  VARVE_CHECK(load_ids(env, needed));
-  std::vector<std::optional<RowLocation>> locations(keys.size());
-  for (std::size_t i = 0; i < keys.size(); ++i) {
-    for (const RowLocation& candidate : candidates[i]) {
-      if (key_of(candidate) == keys[i]) locations[i] = candidate;
+  std::sort(candidates.begin(), candidates.end(), [](const Candidate& a, const Candidate& b) {
+    return a.location.part < b.location.part;
+  });
+  std::vector<std::optional<FoundRow>> found(keys.size());
+  // Some parts at a time: the ids of all might not fit into memory.
+  for (std::size_t begin = 0; begin < candidates.size();) {
+    std::vector<std::uint32_t> parts;
+    std::size_t end = begin;
+    for (; end < candidates.size(); ++end) {
+      const std::uint32_t part = candidates[end].location.part;
+      if (!parts.empty() && parts.back() == part) continue;
+      if (parts.size() == kPartsAtOnce) break;
+      parts.push_back(part);
+    }
+    VARVE_TRY(const auto ids, views<IdsView>(env, parts));
+    std::size_t place = 0;
+    for (; begin < end; ++begin) {
+      const Candidate& candidate = candidates[begin];
+      while (parts[place] != candidate.location.part) ++place;
+      const std::uint32_t row = candidate.location.row;
+      if (ids[place].key(row) != keys[candidate.key]) continue;
+      found[candidate.key] = FoundRow{candidate.location, ids[place].lsns[row]};
     }
   }
-  return locations;
+  return found;
 }
 
-Result<std::span<const RowLocation>> Generation::sorted_rows(const Env& env) const {
+Result<std::shared_ptr<const SortedRows>> Generation::sorted_rows(const Env& env) const {
   base::Turn::Held held(lazy_);
-  if (const auto* sorted = sorted_.get()) return std::span(*sorted);
+  if (sorted_ != nullptr) return sorted_;
+  auto sorted = std::make_shared<SortedRows>();
   std::vector<std::uint32_t> all(parts_.size());
   for (std::uint32_t part = 0; part < all.size(); ++part) all[part] = part;
-  VARVE_CHECK(load_ids(env, all));
-  std::vector<RowLocation> rows;
+  VARVE_TRY(sorted->ids, views<IdsView>(env, all));
   for (const std::uint32_t part : all) {
     for (std::uint32_t row = 0; row < parts_[part].slot->ref.rows; ++row) {
-      if (!parts_[part].is_stale(row)) rows.push_back({part, row});
+      if (!parts_[part].is_stale(row)) sorted->rows.push_back({part, row});
     }
   }
-  std::sort(rows.begin(), rows.end(),
-            [this](const RowLocation& a, const RowLocation& b) { return key_of(a) < key_of(b); });
-  sorted_.set(std::move(rows));
-  return std::span(*sorted_.get());
-}
-
-std::string_view Generation::key_of(const RowLocation& location) const {
-  return parts_[location.part].slot->ids.get()->key(location.row);
+  std::sort(
+      sorted->rows.begin(), sorted->rows.end(),
+      [&](const RowLocation& a, const RowLocation& b) { return sorted->key(a) < sorted->key(b); });
+  sorted_ = std::move(sorted);
+  return sorted_;
 }
 
 std::size_t Generation::resident_bytes() const {
   std::size_t bytes = centroids_.values().size_bytes();
-  for (const PartView& part : parts_) {
-    if (const auto* rows = part.slot->rows.get()) bytes += rows->resident_bytes();
-    if (const auto* ids = part.slot->ids.get()) bytes += ids->resident_bytes();
-    bytes += part.stale.size() * sizeof(std::uint64_t);
-  }
+  for (const PartView& part : parts_) bytes += part.stale.size() * sizeof(std::uint64_t);
   return bytes;
 }
 

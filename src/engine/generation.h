@@ -26,7 +26,9 @@
 
 namespace varve::engine {
 
-// Rows of one part, resident. Immutable.
+struct SortedRows;
+
+// Rows of one part, decoded.
 struct PartRows {
   base::Bytes section;
   kernels::Rows rows;
@@ -34,10 +36,6 @@ struct PartRows {
   // Cosine only; rows so long or so short that float32 products of them over- or underflow. Their
   // distances are computed in double.
   std::vector<std::uint32_t> extreme;
-
-  std::size_t resident_bytes() const {
-    return section.size() + inverse_norms.size() * sizeof(float);
-  }
 };
 
 // A value that is made at most once and then read without a lock.
@@ -63,21 +61,27 @@ class SetOnce {
   std::atomic<const T*> value_{nullptr};
 };
 
-// One part and what of it has been read so far. Shared by all generations that contain it, since
-// parts never change. Thread-safe; what has been loaded stays until the slot dies.
-class PartSlot {
- public:
+// One part. Shared by all generations that contain it, since parts never change.
+struct PartSlot {
   PartSlot(const format::PartRef& part, std::string group) : ref(part), object(std::move(group)) {}
 
   const format::PartRef ref;
   const std::string object;  // key of the group
 
-  SetOnce<PartRows> rows;
-  SetOnce<format::RowIds> ids;
-  SetOnce<format::RowMetadata> metadata;
-
   std::string context() const;  // "object ...: part 7"
+  bool has_metadata() const { return ref.section(format::Section::metadata).stored_bytes > 0; }
 };
+
+// What is the same for all parts of an index.
+struct SectionContext {
+  format::Uuid index;
+  std::uint32_t dim = 0;
+  Metric metric = Metric::euclidean;
+};
+
+// Section D decoded. `corrupt`: it does not fit its part.
+Result<PartRows> make_part_rows(base::Bytes section, const PartSlot& slot,
+                                const SectionContext& context);
 
 // A part as one generation sees it.
 struct PartView {
@@ -96,6 +100,11 @@ struct PartView {
 struct RowLocation {
   std::uint32_t part = 0;
   std::uint32_t row = 0;
+};
+
+// The live row of a key.
+struct FoundRow : RowLocation {
+  Lsn lsn;
 };
 
 // Immutable but for what is loaded lazily. Thread-safe.
@@ -120,33 +129,34 @@ class Generation {
   const format::StaleRows& stale() const { return stale_; }
   std::uint64_t live_rows() const { return manifest_.live_rows; }
 
-  // Reads and verifies one kind of section of several parts in one batch, adjacent ranges of an
-  // object in one request. Parts that have it already cost nothing.
-  Status load_rows(const Env& env, std::span<const std::uint32_t> parts) const;
-  Status load_ids(const Env& env, std::span<const std::uint32_t> parts) const;
-  Status load_metadata(const Env& env, std::span<const std::uint32_t> parts) const;
-  // The same for one part without keeping it.
+  const SectionContext& context() const { return context_; }
+
+  // One kind of section of several parts, through the cache: RowsView, IdsView or MetadataView,
+  // whose view is empty for a part without metadata.
+  template <typename View>
+  Result<std::vector<View>> views(const Env& env, std::span<const std::uint32_t> parts) const;
+  // One section past the cache, for jobs that read everything once.
   Result<std::shared_ptr<const PartRows>> read_rows(const Env& env, std::uint32_t part) const;
   Result<std::shared_ptr<const format::RowIds>> read_ids(const Env& env, std::uint32_t part) const;
   // Null if the part has no metadata.
   Result<std::shared_ptr<const format::RowMetadata>> read_metadata(const Env& env,
                                                                    std::uint32_t part) const;
 
-  // The live row of each key, or nullopt. Loads the key map and the ids that it needs.
-  Result<std::vector<std::optional<RowLocation>>> find(
-      const Env& env, std::span<const std::string_view> keys) const;
-  // All live rows in byte order of their keys. Built at the first call.
-  Result<std::span<const RowLocation>> sorted_rows(const Env& env) const;
-  std::string_view key_of(const RowLocation& location) const;  // REQUIRES: ids are loaded
+  // The live row of each key, or nullopt. Loads the key map and reads the ids that it needs.
+  Result<std::vector<std::optional<FoundRow>>> find(const Env& env,
+                                                    std::span<const std::string_view> keys) const;
+  // Built at the first call, and kept with the ids of all parts.
+  Result<std::shared_ptr<const SortedRows>> sorted_rows(const Env& env) const;
 
   Result<std::vector<format::KeyMapSegment>> read_key_map(const Env& env) const;
+  // Memory of its own; sections are in the cache.
   std::size_t resident_bytes() const;
 
  private:
   Status load_key_map(const Env& env) const;
   Status index_parts(const Generation* previous);
 
-  format::Uuid index_;
+  SectionContext context_;
   std::string manifest_name_;
   format::Manifest manifest_;
   ann::CentroidSet centroids_;
@@ -159,7 +169,7 @@ class Generation {
 
   mutable base::Turn lazy_;  // one thread builds what follows
   mutable SetOnce<std::vector<format::KeyMapSegment>> key_map_;
-  mutable SetOnce<std::vector<RowLocation>> sorted_;
+  mutable std::shared_ptr<const SortedRows> sorted_;  // under lazy_
 };
 
 // Whole object as a blob of `index`, verified against its reference.

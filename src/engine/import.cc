@@ -213,7 +213,7 @@ class Import {
     for (std::size_t i = 0; i < found.size(); ++i) {
       if (!found[i]) continue;
       const PartSlot& slot = *generation.parts()[found[i]->part].slot;
-      if (slot.ids.get()->lsn(found[i]->row) > imported) {
+      if (found[i]->lsn > imported) {
         const auto& mine = built.written.locations[i];
         merge.stale[mine.part].add(mine.row);
       } else {

@@ -16,7 +16,10 @@
 #include "engine/import.h"
 #include "engine/put_once.h"
 #include "engine/search.h"
+#include "engine/section_cache.h"
+#include "engine/section_views.h"
 #include "engine/validate.h"
+#include "engine/warm.h"
 #include "format/envelope.h"
 
 namespace varve::engine {
@@ -48,7 +51,12 @@ class SnapshotOfView final : public Snapshot {
     return with_cost(core_->env, [&] { return search(core_->env, view_, vector, options); });
   }
   Result<std::uint64_t> vectors() const override;
-  std::uint64_t resident_bytes() const override { return view_.generation->resident_bytes(); }
+  std::uint64_t resident_bytes() const override {
+    SectionCache& sections = *core_->env.sections;
+    const std::uint64_t in_memory =
+        sections.layers().tier_count() == 0 ? 0 : sections.bytes_of(core_->index, 0);
+    return view_.generation->resident_bytes() + in_memory;
+  }
 
  private:
   std::shared_ptr<Core> core_;
@@ -162,6 +170,19 @@ class StoredIndex final : public Index {
     return on_current_view([&](const View& view) { return info_of(view); });
   }
 
+  Result<std::uint64_t> warm(const ProgressSink& progress) override {
+    return on_current_view(
+        [&](const View& view) { return engine::warm(*core_, view, false, 0, progress); });
+  }
+  Result<std::uint64_t> pin(std::chrono::seconds ttl, const ProgressSink& progress) override {
+    const std::int64_t until_ms =
+        ttl.count() == 0 ? 0 : core_->env.clock->wall_ms() + std::int64_t{1000} * ttl.count();
+    return on_current_view(
+        [&](const View& view) { return engine::warm(*core_, view, true, until_ms, progress); });
+  }
+  Result<std::uint64_t> unpin() override { return core_->env.sections->unpin(core_->index); }
+  Result<std::uint64_t> evict() override { return core_->env.sections->forget(core_->index); }
+
   void close() override {
     is_closed_ = true;
     core_->writer.close();
@@ -223,47 +244,43 @@ class StoredIndex final : public Index {
     }
     std::sort(parts.begin(), parts.end());
     parts.erase(std::unique(parts.begin(), parts.end()), parts.end());
-    VARVE_CHECK(generation.load_rows(core_->env, parts));
-    VARVE_CHECK(generation.load_metadata(core_->env, parts));
+    VARVE_TRY(const auto rows, generation.views<RowsView>(core_->env, parts));
+    VARVE_TRY(const auto metadata, generation.views<MetadataView>(core_->env, parts));
     for (std::size_t i = 0; i < found.size(); ++i) {
-      if (found[i]) records[places[i]] = record_at(generation, *found[i]);
+      if (!found[i]) continue;
+      const auto place = static_cast<std::size_t>(
+          std::lower_bound(parts.begin(), parts.end(), found[i]->part) - parts.begin());
+      VectorRecord record{std::string(wanted[i]), std::vector<float>(config_.dim),
+                          std::string(metadata[place].at(found[i]->row))};
+      kernels::widen(rows[place].rows, found[i]->row, record.vector.data());
+      records[places[i]] = std::move(record);
     }
     return records;
-  }
-
-  VectorRecord record_at(const Generation& generation, const RowLocation& location) const {
-    const PartSlot& slot = *generation.parts()[location.part].slot;
-    VectorRecord record;
-    record.key = generation.key_of(location);
-    record.vector.resize(config_.dim);
-    kernels::widen(slot.rows.get()->rows, location.row, record.vector.data());
-    if (const auto* metadata = slot.metadata.get()) record.metadata = metadata->at(location.row);
-    return record;
   }
 
   // Keys of clusters and tail, merged in byte order; the tail decides about its keys.
   Result<KeyPage> list_from(const View& view, const std::string& start_after, std::uint32_t limit) {
     const Generation& generation = *view.generation;
-    VARVE_TRY(const auto rows, generation.sorted_rows(core_->env));
+    VARVE_TRY(const auto sorted, generation.sorted_rows(core_->env));
+    const auto& rows = sorted->rows;
     std::set<std::string_view> added;
     view.tail->for_each_newest(view.tail_count, [&](const Tail::Op& op) {
       if (op.op.kind == format::OpKind::upsert && op.op.key > start_after) added.insert(op.op.key);
     });
     auto row = std::upper_bound(rows.begin(), rows.end(), std::string_view(start_after),
                                 [&](std::string_view key, const RowLocation& location) {
-                                  return key < generation.key_of(location);
+                                  return key < sorted->key(location);
                                 });
     auto next = added.begin();
     KeyPage page;
     while (page.keys.size() < limit && (row != rows.end() || next != added.end())) {
-      const bool from_row =
-          next == added.end() || (row != rows.end() && generation.key_of(*row) < *next);
+      const bool from_row = next == added.end() || (row != rows.end() && sorted->key(*row) < *next);
       if (!from_row) {
-        if (row != rows.end() && generation.key_of(*row) == *next) ++row;
+        if (row != rows.end() && sorted->key(*row) == *next) ++row;
         page.keys.emplace_back(*next++);
         continue;
       }
-      const std::string_view key = generation.key_of(*row++);
+      const std::string_view key = sorted->key(*row++);
       if (!view.tail->newest(key, view.tail_count)) page.keys.emplace_back(key);
     }
     if (page.keys.size() == limit && (row != rows.end() || next != added.end())) {

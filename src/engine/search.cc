@@ -7,7 +7,9 @@
 
 #include "ann/probe.h"
 #include "engine/core.h"
+#include "engine/section_cache.h"
 #include "engine/section_reader.h"
+#include "engine/section_views.h"
 #include "engine/validate.h"
 #include "kernels/distance.h"
 #include "kernels/top_k.h"
@@ -15,13 +17,16 @@
 namespace varve::engine {
 namespace {
 
-// A row of the clusters as one number: parts are counted in the generation.
-std::uint64_t row_id(std::uint32_t part, std::uint32_t row) {
-  return std::uint64_t{part} << 32 | row;
+// A row of the clusters as one number: `place` counts the parts that the query visits.
+std::uint64_t row_id(std::size_t place, std::uint32_t row) {
+  return std::uint64_t{place} << 32 | row;
 }
-RowLocation location_of(std::uint64_t id) {
-  return {static_cast<std::uint32_t>(id >> 32), static_cast<std::uint32_t>(id)};
-}
+std::uint32_t place_of(std::uint64_t id) { return static_cast<std::uint32_t>(id >> 32); }
+std::uint32_t row_of(std::uint64_t id) { return static_cast<std::uint32_t>(id); }
+
+// Rows that a query holds on to while it ranks its candidates. One that visits more than that reads
+// the rows of its candidates a second time.
+constexpr std::uint64_t kHeldBytesMax = std::uint64_t{64} << 20;
 
 // Clusters are visited in steps this much larger while they do not give k hits.
 constexpr std::size_t kWidenFactor = 4;
@@ -42,7 +47,7 @@ struct Candidate {
   double distance = 0;
   std::string_view key;
   std::string_view metadata;
-  RowLocation location;
+  std::uint64_t row = 0;  // row_id
   bool in_tail = false;
 };
 
@@ -89,6 +94,7 @@ class Search {
   Result<QueryResult> run() {
     Laps laps(*env_.clock);
     const ReadCost before = read_cost();
+    const cache::ReadCounts tiers_before = section_counts();
     prepare_query();
     choose_parts();
     cost_.rank_us = laps.lap();
@@ -107,10 +113,21 @@ class Search {
     result.performance.total_us = laps.total();
     result.performance.store_requests = read_cost().requests - before.requests;
     result.performance.store_bytes = read_cost().bytes - before.bytes;
+    add_tier_reads(tiers_before, result.performance);
     return result;
   }
 
  private:
+  void add_tier_reads(const cache::ReadCounts& before, Performance& performance) const {
+    cache::LayeredCache& layers = env_.sections->layers();
+    const cache::ReadCounts& now = section_counts();
+    for (std::size_t i = 0; i < layers.tier_count(); ++i) {
+      performance.tier_reads.push_back(
+          {std::string(layers.tier(i).name()), now.tiers[i] - before.tiers[i]});
+    }
+    performance.tier_reads.push_back({"store", now.loads - before.loads});
+  }
+
   std::uint32_t dim() const { return generation_.manifest().dim; }
 
   void prepare_query() {
@@ -153,6 +170,8 @@ class Search {
 
   void start_visit(std::size_t count) {
     scratch.parts.clear();
+    rows_.clear();
+    ids_.clear();
     scored_ = false;
     every_row_ = count == generation_.cluster_ids().size();
     cost_.nprobe = count;
@@ -181,17 +200,16 @@ class Search {
   }
 
   // Distances of all rows of one part into `out`.
-  void score(const PartView& part, float* out) const {
-    const PartRows& rows = *part.slot->rows.get();
+  void score(const RowsView& part, float* out) const {
     if (metric_ == Metric::euclidean) {
-      kernels::squared_l2(scratch.query.data(), rows.rows, out);
+      kernels::squared_l2(scratch.query.data(), part.rows, out);
       return;
     }
-    kernels::inner_product(scratch.query.data(), rows.rows, out);
-    for (std::size_t i = 0; i < rows.rows.count; ++i)
-      out[i] = 1.0F - out[i] * rows.inverse_norms[i];
-    for (const std::uint32_t row : rows.extreme) {
-      out[row] = static_cast<float>(exact_distance(rows.rows, row));
+    kernels::inner_product(scratch.query.data(), part.rows, out);
+    for (std::size_t i = 0; i < part.rows.count; ++i)
+      out[i] = 1.0F - out[i] * part.inverse_norms[i];
+    for (const std::uint32_t row : part.extreme) {
+      out[row] = static_cast<float>(exact_distance(part.rows, row));
     }
   }
 
@@ -210,7 +228,7 @@ class Search {
   // dropped after the scan; if that leaves too few, more are taken. Ends: `wanted` doubles up to
   // the number of rows.
   Status scan(std::vector<Candidate>& best) {
-    VARVE_CHECK(generation_.load_rows(env_, scratch.parts));
+    VARVE_CHECK(score_parts());
     std::size_t wanted = options_.k;
     while (true) {
       VARVE_TRY(const bool enough, scan_clusters(wanted, best));
@@ -223,8 +241,7 @@ class Search {
   // the tail replaced took so many places that `wanted` must grow.
   Result<bool> scan_clusters(std::size_t wanted, std::vector<Candidate>& best) {
     std::erase_if(best, [](const Candidate& candidate) { return !candidate.in_tail; });
-    const std::size_t rows = score_parts();
-    const std::size_t capacity = std::min(rows, wanted + kSpareCandidates);
+    const std::size_t capacity = std::min(live_chosen_, wanted + kSpareCandidates);
     if (capacity == 0) return true;
     const auto ids = every_row_ ? all_within_margin(capacity) : nearest(capacity);
     std::size_t dropped = 0;
@@ -233,29 +250,69 @@ class Search {
     return ids.size() - dropped >= std::min<std::size_t>(options_.k, live_chosen_) || !more_exist;
   }
 
-  // Scores every part once; later rounds reuse the distances.
-  std::size_t score_parts() {
-    if (scored_) return live_chosen_;
+  const PartView& part_at(std::size_t place) const {
+    return generation_.parts()[scratch.parts[place]];
+  }
+  std::uint64_t row_bytes_at(std::size_t place) const {
+    return part_at(place).slot->ref.section(format::Section::rows).raw_bytes;
+  }
+
+  // Scores every part once; later rounds reuse the distances. Some parts at a time, so that a query
+  // over everything does not hold everything.
+  Status score_parts() {
+    if (scored_) return {};
+    const std::size_t count = scratch.parts.size();
     std::size_t rows = 0;
-    for (const std::uint32_t part : scratch.parts) rows += generation_.parts()[part].slot->ref.rows;
+    std::uint64_t bytes = 0;
+    for (std::size_t place = 0; place < count; ++place) {
+      rows += part_at(place).slot->ref.rows;
+      bytes += row_bytes_at(place);
+    }
     scratch.distances.resize(rows);
+    rows_.resize(count);
+    ids_.resize(count);
     float* out = scratch.distances.data();
-    for (const std::uint32_t part : scratch.parts) {
-      score(generation_.parts()[part], out);
-      out += generation_.parts()[part].slot->ref.rows;
+    for (std::size_t begin = 0; begin < count;) {
+      std::size_t end = begin;
+      for (std::uint64_t held = 0; end < count && (end == begin || held < kHeldBytesMax); ++end) {
+        held += row_bytes_at(end);
+      }
+      VARVE_TRY(auto views, generation_.views<RowsView>(
+                                env_, std::span(scratch.parts).subspan(begin, end - begin)));
+      for (std::size_t i = 0; i < views.size(); ++i) {
+        score(views[i], out);
+        out += views[i].rows.count;
+        if (bytes <= kHeldBytesMax) rows_[begin + i] = std::move(views[i]);
+      }
+      begin = end;
     }
     cost_.rows_scanned += rows;
     live_chosen_ = rows_chosen();
     scored_ = true;
-    return live_chosen_;
+    return {};
+  }
+
+  // Reads the sections of `places` that `held` does not have yet.
+  template <typename View>
+  Status hold(std::vector<View>& held, std::span<const std::uint32_t> places) const {
+    std::vector<std::uint32_t> parts, missing;
+    for (const std::uint32_t place : places) {
+      if (held[place].bytes) continue;
+      missing.push_back(place);
+      parts.push_back(scratch.parts[place]);
+    }
+    if (parts.empty()) return {};
+    VARVE_TRY(auto views, generation_.views<View>(env_, parts));
+    for (std::size_t i = 0; i < missing.size(); ++i) held[missing[i]] = std::move(views[i]);
+    return {};
   }
 
   std::vector<std::uint64_t> nearest(std::size_t capacity) const {
     kernels::TopK top(capacity);
     const float* distances = scratch.distances.data();
-    for (const std::uint32_t number : scratch.parts) {
-      const PartView& part = generation_.parts()[number];
-      top.add_block(distances, part.slot->ref.rows, row_id(number, 0), part.stale_words());
+    for (std::size_t place = 0; place < scratch.parts.size(); ++place) {
+      const PartView& part = part_at(place);
+      top.add_block(distances, part.slot->ref.rows, row_id(place, 0), part.stale_words());
       distances += part.slot->ref.rows;
     }
     const auto found = top.take();
@@ -271,18 +328,18 @@ class Search {
   std::vector<std::uint64_t> all_within_margin(std::size_t capacity) const {
     kernels::TopK top(capacity);
     const float* distances = scratch.distances.data();
-    for (const std::uint32_t number : scratch.parts) {
-      const PartView& part = generation_.parts()[number];
-      top.add_block(distances, part.slot->ref.rows, row_id(number, 0), part.stale_words());
+    for (std::size_t place = 0; place < scratch.parts.size(); ++place) {
+      const PartView& part = part_at(place);
+      top.add_block(distances, part.slot->ref.rows, row_id(place, 0), part.stale_words());
       distances += part.slot->ref.rows;
     }
     const float limit = with_margin(top.take().back().distance);
     std::vector<std::uint64_t> ids;
     distances = scratch.distances.data();
-    for (const std::uint32_t number : scratch.parts) {
-      const PartView& part = generation_.parts()[number];
+    for (std::size_t place = 0; place < scratch.parts.size(); ++place) {
+      const PartView& part = part_at(place);
       for (std::uint32_t row = 0; row < part.slot->ref.rows; ++row) {
-        if (distances[row] <= limit && !part.is_stale(row)) ids.push_back(row_id(number, row));
+        if (distances[row] <= limit && !part.is_stale(row)) ids.push_back(row_id(place, row));
       }
       distances += part.slot->ref.rows;
     }
@@ -297,23 +354,27 @@ class Search {
 
   Status add_candidates(std::span<const std::uint64_t> ids, std::vector<Candidate>& best,
                         std::size_t& dropped) {
-    std::vector<std::uint32_t> parts;
-    for (const std::uint64_t id : ids) parts.push_back(location_of(id).part);
-    std::sort(parts.begin(), parts.end());
-    parts.erase(std::unique(parts.begin(), parts.end()), parts.end());
-    VARVE_CHECK(generation_.load_ids(env_, parts));
+    const std::vector<std::uint32_t> places = places_of(ids);
+    VARVE_CHECK(hold(ids_, places));
+    VARVE_CHECK(hold(rows_, places));
     for (const std::uint64_t id : ids) {
-      const RowLocation location = location_of(id);
-      const std::string_view key = generation_.key_of(location);
+      const std::string_view key = ids_[place_of(id)].key(row_of(id));
       // The log behind the fold pointer is newer than every row in clusters.
       if (view_.tail_count > 0 && view_.tail->newest(key, view_.tail_count)) {
         ++dropped;
         continue;
       }
-      const PartRows& rows = *generation_.parts()[location.part].slot->rows.get();
-      best.push_back({exact_distance(rows.rows, location.row), key, {}, location, false});
+      best.push_back({exact_distance(rows_[place_of(id)].rows, row_of(id)), key, {}, id, false});
     }
     return {};
+  }
+
+  static std::vector<std::uint32_t> places_of(std::span<const std::uint64_t> ids) {
+    std::vector<std::uint32_t> places;
+    for (const std::uint64_t id : ids) places.push_back(place_of(id));
+    std::sort(places.begin(), places.end());
+    places.erase(std::unique(places.begin(), places.end()), places.end());
+    return places;
   }
 
   std::vector<Candidate> scan_tail() {
@@ -322,7 +383,7 @@ class Search {
     view_.tail->for_each_newest(view_.tail_count, [&](const Tail::Op& op) {
       if (op.op.kind != format::OpKind::upsert) return;
       const auto row = kernels::rows_of(op.op.vector.data(), 1, dim());
-      found.push_back({exact_distance(row, 0), op.op.key, op.op.metadata, {}, true});
+      found.push_back({exact_distance(row, 0), op.op.key, op.op.metadata, 0, true});
     });
     cost_.tail_rows = found.size();
     return found;
@@ -344,18 +405,16 @@ class Search {
     return result;
   }
 
-  Status attach_metadata(std::vector<Candidate>& best) const {
-    std::vector<std::uint32_t> parts;
+  Status attach_metadata(std::vector<Candidate>& best) {
+    std::vector<std::uint64_t> ids;
     for (const Candidate& candidate : best) {
-      if (!candidate.in_tail) parts.push_back(candidate.location.part);
+      if (!candidate.in_tail) ids.push_back(candidate.row);
     }
-    std::sort(parts.begin(), parts.end());
-    parts.erase(std::unique(parts.begin(), parts.end()), parts.end());
-    VARVE_CHECK(generation_.load_metadata(env_, parts));
+    metadata_.resize(scratch.parts.size());
+    VARVE_CHECK(hold(metadata_, places_of(ids)));
     for (Candidate& candidate : best) {
       if (candidate.in_tail) continue;
-      const auto* metadata = generation_.parts()[candidate.location.part].slot->metadata.get();
-      if (metadata != nullptr) candidate.metadata = metadata->at(candidate.location.row);
+      candidate.metadata = metadata_[place_of(candidate.row)].at(row_of(candidate.row));
     }
     return {};
   }
@@ -371,6 +430,10 @@ class Search {
   bool every_row_ = false;
   bool scored_ = false;
   std::size_t live_chosen_ = 0;
+  // Sections of the parts visited, in their order; empty while not needed.
+  std::vector<RowsView> rows_;
+  std::vector<IdsView> ids_;
+  std::vector<MetadataView> metadata_;
 };
 
 }  // namespace

@@ -71,6 +71,8 @@ def test_sizes_count_and_all_policies_are_the_default(varve, tmp_path):
     assert {row["capacity"] for row in rows} == {round(total / 10)}
     policies = [row["policy"] for row in rows]
     assert policies == ["s3-fifo", "sieve", "w-tinylfu", "lru", "lfu", "fifo", "optimum"]
+    combined = varve.json("bench", "trace", tmp_path / "sized.txt", "--policy", "lru+forecast")
+    assert combined["rows"][0]["policy"] == "lru+forecast"
     assert "miss ratio" in varve.ok("bench", "trace", tmp_path / "sized.txt").out
 
 

@@ -17,8 +17,8 @@
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "base/random.h"
-#include "cache/policy.h"
 #include "varve/cache/disk.h"
+#include "varve/cache/policy.h"
 
 namespace {
 

@@ -37,7 +37,8 @@ struct LayeredOptions {
   std::uint64_t move_bytes_max = std::uint64_t{4} << 20;
   // The form that tiers below the first get values in, for example compressed(). Null: as they are.
   std::function<Handle(const Handle& value)> encode;
-  // Moves values between tiers; null: the thread whose call makes one necessary.
+  // Moves values between tiers; null: the thread whose call makes one necessary. It must not run
+  // tasks in the thread that posts them.
   base::Pool* pool = nullptr;
   base::Clock* clock = nullptr;  // null: the system's
 };
@@ -82,6 +83,7 @@ class Gets {
 
 // Thread-safe: any method, any thread. Readers of a key see its values in the order in which they
 // were written: who has seen one, or whose `put` or `remove` has returned, gets no older one.
+// Removal callbacks of its tiers may use their tier, but not the cache.
 class LayeredCache {
  public:
   virtual ~LayeredCache() = default;
@@ -92,6 +94,14 @@ class LayeredCache {
   virtual Result<Handle> get(std::string_view key) = 0;
   // Looks into all tiers and starts all loads, without waiting for one. `keys` may go away.
   virtual std::unique_ptr<Gets> get_batch(std::span<const std::string_view> keys) = 0;
+  // The two halves of it, for callers whose values some `source` of theirs can make. Fills the
+  // empty ones of `out` with what tiers have, adds to `counts`, and returns how many are still
+  // empty. REQUIRES: equal sizes, keys of 1 to kKeyBytesMax bytes.
+  virtual std::size_t find_batch(std::span<const Key> keys, std::span<Handle> out,
+                                 ReadCounts& counts) = 0;
+  // Starts the loads of values that no tier has. `source` outlives the gets.
+  virtual std::unique_ptr<Gets> load_batch(std::span<const std::string_view> keys,
+                                           Source& source) = 0;
   // The same without loads and without moving anything: an empty handle for what no tier has.
   virtual Handle peek(std::string_view key) = 0;
 
@@ -109,16 +119,20 @@ class LayeredCache {
   // Loads the value if need be and keeps it in the first tier until unpin or `until_ms` (since
   // 1970; 0: no end). False: there is no value, or pinned bytes are at their limit.
   virtual Result<bool> pin(std::string_view key, std::int64_t until_ms) = 0;
+  // The same for a value that the caller has from this cache.
+  virtual bool pin_found(std::string_view key, const Handle& value, std::int64_t until_ms) = 0;
   virtual bool unpin(std::string_view key) = 0;
 
   virtual std::size_t tier_count() const = 0;
   virtual Tier& tier(std::size_t number) = 0;  // 0: the dearest
   virtual LayeredStats stats() const = 0;
-  // Removes what has expired. Waits for moves under way and those waiting.
+  // Removes what has expired. Waits for moves under way and those waiting, and until all tiers know
+  // what they hold.
   virtual void settle() = 0;
 };
 
-// `tiers` from the dearest to the cheapest, at most ReadCounts::kTiersMax.
+// `tiers` from the dearest to the cheapest, at most ReadCounts::kTiersMax. Without a `source` only
+// calls that bring their own may load, and nothing can be put or removed.
 std::unique_ptr<LayeredCache> make_layered_cache(std::vector<std::unique_ptr<Tier>> tiers,
                                                  std::shared_ptr<Source> source,
                                                  LayeredOptions options = {});

@@ -53,8 +53,13 @@ class EvictionPolicy {
   virtual std::size_t resident_bytes() const = 0;
 };
 
-// Names in the order of documentation: s3-fifo, sieve, w-tinylfu, lru, lfu, fifo.
+// What tiers use unless they are told otherwise: never more than a point of miss ratio behind LRU
+// on the recorded traces (docs/benchmarks/cache-traces.md), and hits take no lock.
+inline constexpr std::string_view kDefaultPolicy = "s3-fifo";
+// Names in the order of documentation, the default first: s3-fifo, sieve, w-tinylfu, lru, lfu,
+// fifo.
 std::span<const std::string_view> policy_names();
+// "+forecast" at the end of a name adds the admission of cache/policy/forecast.h.
 // `invalid`: there is no such policy. `seed` decides only what a policy draws by chance.
 Result<std::unique_ptr<EvictionPolicy>> make_policy(std::string_view name, std::uint64_t seed);
 

@@ -130,6 +130,8 @@ class Tier {
   // Removes what has expired and does what else was put off. Called now and then.
   virtual void maintain() = 0;
 
+  // Waits until the entries that an earlier process left are known.
+  virtual void wait_until_known() {}
   // Whether entries outlive the process, so that a loaded value is worth writing at once.
   virtual bool is_persistent() const { return false; }
   // Once, before the first put; null: nobody. The owner outlives the calls it gets.

@@ -44,6 +44,12 @@ void DiskTier::start(const std::vector<FileAccess::Entry>& found) {
   if (background_ == nullptr || !background_->post(task)) own_thread_ = std::thread(task);
 }
 
+void DiskTier::wait_until_known() {
+  if (!recovery_) return;
+  std::unique_lock lock(recovery_->mutex);
+  while (!recovery_->done) recovery_->changed.wait(lock);
+}
+
 void DiskTier::stop_recovery() {
   if (!recovery_) return;
   recovery_->stop = true;

@@ -37,7 +37,7 @@ void mend_footer(std::string& file) {
 void use(MemoryFiles& files, base::Clock& clock, base::Pool& pool, const char* policy) {
   DiskOptions options;
   options.folder = "f";
-  options.capacity.bytes = 64 << 10;
+  options.capacity.bytes = 24 << 10;
   options.files = &files;
   options.clock = &clock;
   options.background = &pool;
@@ -53,7 +53,7 @@ void use(MemoryFiles& files, base::Clock& clock, base::Pool& pool, const char* p
     seen = seen ^ codec::crc32c(tier->get(Key(key)).bytes());
   }
   const std::string filler(900, 'x');
-  for (int i = 0; i < 100; ++i) {
+  for (int i = 0; i < 24; ++i) {
     tier->put(Key("k" + std::to_string(i)), Handle::copy_of(base::as_bytes(filler)), {});
   }
   for (const std::string& key : keys) tier->remove(Key(key));

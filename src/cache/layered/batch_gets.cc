@@ -1,8 +1,12 @@
 #include "cache/layered/batch_gets.h"
 
+#include <algorithm>
+
 namespace varve::cache {
 
-BatchGets::BatchGets(StackedCache& cache, std::span<const std::string_view> texts) : cache_(cache) {
+BatchGets::BatchGets(StackedCache& cache, std::span<const std::string_view> texts, Source& source,
+                     bool looks)
+    : cache_(cache), source_(source) {
   std::vector<Key> keys;
   std::vector<std::size_t> indexes;
   keys.reserve(texts.size());
@@ -15,11 +19,11 @@ BatchGets::BatchGets(StackedCache& cache, std::span<const std::string_view> text
     indexes.push_back(i);
   }
   std::vector<Handle> found(keys.size());
-  look_into_tiers(keys, found);
+  if (looks) cache_.find_batch(keys, found, counts_);
+  join_flights(keys, found);
   for (std::size_t i = 0; i < keys.size(); ++i) {
     if (found[i]) ready_.push_back({indexes[i], std::move(found[i])});
   }
-  join_flights(keys, found);
   for (auto* list : {&own_, &shared_}) {
     for (Wanted& wanted : *list) wanted.index = indexes[wanted.index];
   }
@@ -30,24 +34,7 @@ BatchGets::BatchGets(StackedCache& cache, std::span<const std::string_view> text
 BatchGets::~BatchGets() {
   for (const Wanted& wanted : own_) {
     if (wanted.is_done) continue;
-    wanted.flight->fail();
-    cache_.flights_.end(wanted.key, wanted.flight);
-  }
-}
-
-void BatchGets::look_into_tiers(std::span<const Key> keys, std::vector<Handle>& found) {
-  versions_.reserve(keys.size());
-  for (const Key& key : keys) versions_.push_back(cache_.order_.version(key.hash));
-  std::vector<bool> was_found(keys.size());
-  for (std::size_t tier = 0; tier < cache_.tiers_.size(); ++tier) {
-    cache_.tiers_[tier]->get_batch(keys, found);
-    for (std::size_t i = 0; i < keys.size(); ++i) {
-      if (!found[i] || was_found[i]) continue;
-      found[i] = cache_.take_found(keys[i], found[i], tier, versions_[i]);
-      if (!found[i]) continue;
-      was_found[i] = true;
-      ++counts_.tiers[tier];
-    }
+    cache_.flights_.fail(wanted.key, wanted.flight);
   }
 }
 
@@ -55,7 +42,7 @@ void BatchGets::look_into_tiers(std::span<const Key> keys, std::vector<Handle>& 
 void BatchGets::join_flights(std::span<const Key> keys, const std::vector<Handle>& found) {
   for (std::size_t i = 0; i < keys.size(); ++i) {
     if (found[i]) continue;
-    Wanted wanted{i, std::string(keys[i].bytes), keys[i].hash, nullptr, versions_[i], false};
+    Wanted wanted{i, std::string(keys[i].bytes), keys[i].hash, nullptr, 0, false};
     if (cache_.flights_.is_absent(keys[i].bytes, cache_.clock_.now())) {
       cache_.counts_.add(StackedCache::negative_hits);
       wanted.flight = std::make_shared<Flight>();
@@ -80,7 +67,7 @@ void BatchGets::start_loads() {
   }
   counts_.loads = own_.size();
   cache_.counts_.add(StackedCache::loads, own_.size());
-  loading_ = cache_.source_->load(keys, cache_.options_.timeout);
+  loading_ = source_.load(keys, cache_.options_.timeout);
 }
 
 std::optional<Gets::Got> BatchGets::next() {
@@ -97,8 +84,11 @@ std::optional<Gets::Got> BatchGets::next_loaded() {
   if (loading_ == nullptr) return std::nullopt;
   auto loaded = loading_->next();
   if (!loaded) {
-    loading_.reset();
-    return std::nullopt;
+    loaded = missing_result();
+    if (!loaded) {
+      loading_.reset();
+      return std::nullopt;
+    }
   }
   Wanted& wanted = own_[loaded->index];
   wanted.is_done = true;
@@ -107,11 +97,20 @@ std::optional<Gets::Got> BatchGets::next_loaded() {
   return Got{wanted.index, std::move(loaded->value)};
 }
 
+// For a load that the last layer forgot. nullopt: there is none.
+std::optional<Loads::Loaded> BatchGets::missing_result() const {
+  const auto wanted =
+      std::find_if(own_.begin(), own_.end(), [](const Wanted& each) { return !each.is_done; });
+  if (wanted == own_.end()) return std::nullopt;
+  return Loads::Loaded{static_cast<std::size_t>(wanted - own_.begin()),
+                       fail(ErrorKind::internal, "a load ended without its result")};
+}
+
 // Own loads are over by now, so that two batches that wait for each other both get on.
 std::optional<Gets::Got> BatchGets::next_shared() {
   if (next_shared_ == shared_.size()) return std::nullopt;
   const Wanted& wanted = shared_[next_shared_++];
-  return Got{wanted.index, cache_.wait_for(wanted.as_key(), wanted.flight)};
+  return Got{wanted.index, cache_.wait_for(wanted.as_key(), wanted.flight, source_)};
 }
 
 }  // namespace varve::cache

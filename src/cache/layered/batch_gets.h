@@ -13,7 +13,9 @@ Status check_key(std::string_view key);
 
 class BatchGets final : public Gets {
  public:
-  BatchGets(StackedCache& cache, std::span<const std::string_view> keys);
+  // With `looks` into the tiers before it loads.
+  BatchGets(StackedCache& cache, std::span<const std::string_view> keys, Source& source,
+            bool looks);
   // Loads that were not pulled are handed to those who wait for them.
   ~BatchGets() override;
 
@@ -32,18 +34,18 @@ class BatchGets final : public Gets {
     Key as_key() const { return Key(key, hash); }
   };
 
-  void look_into_tiers(std::span<const Key> keys, std::vector<Handle>& found);
   void join_flights(std::span<const Key> keys, const std::vector<Handle>& found);
   void start_loads();
   std::optional<Got> next_loaded();
+  std::optional<Loads::Loaded> missing_result() const;
   std::optional<Got> next_shared();
 
   StackedCache& cache_;
+  Source& source_;
   ReadCounts counts_;
   std::deque<Got> ready_;
   std::vector<Wanted> own_;     // loads that this batch leads
   std::vector<Wanted> shared_;  // loads of others
-  std::vector<std::uint64_t> versions_;
   std::size_t next_shared_ = 0;
   std::unique_ptr<Loads> loading_;
 };

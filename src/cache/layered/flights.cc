@@ -4,16 +4,13 @@ namespace varve::cache {
 
 Flight::Outcome Flight::wait(const base::Clock& clock, base::TimePoint until) {
   std::unique_lock lock(mutex_);
-  // Ends: with a value, as the new leader, or when the time is over.
-  while (true) {
-    if (value_) return {value_, false};
-    if (!has_leader_) {
-      has_leader_ = true;
-      return {std::nullopt, true};
-    }
-    if (clock.now() >= until) return {};
-    changed_.wait_until(lock, until);
-  }
+  ++waiting_;
+  while (!value_ && has_leader_ && clock.now() < until) changed_.wait_until(lock, until);
+  --waiting_;
+  if (value_) return {value_, false};
+  if (has_leader_) return {};
+  has_leader_ = true;
+  return {std::nullopt, true};
 }
 
 void Flight::finish(const Handle& value) {
@@ -22,10 +19,12 @@ void Flight::finish(const Handle& value) {
   changed_.notify_all();
 }
 
-void Flight::fail() {
+bool Flight::fail() {
   std::lock_guard lock(mutex_);
   has_leader_ = false;
   changed_.notify_all();
+  // Each of them looks for a leader before it leaves.
+  return waiting_ > 0;
 }
 
 Flights::Ticket Flights::join(std::string_view key) {
@@ -45,6 +44,10 @@ void Flights::end(std::string_view key, const std::shared_ptr<Flight>& flight) {
   const auto entry = shard.flights.find(key);
   // A write may have detached it, and another flight may be under way.
   if (entry != shard.flights.end() && entry->second == flight) shard.flights.erase(entry);
+}
+
+void Flights::fail(std::string_view key, const std::shared_ptr<Flight>& flight) {
+  if (!flight->fail()) end(key, flight);
 }
 
 void Flights::detach(std::string_view key) {

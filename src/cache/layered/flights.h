@@ -29,14 +29,15 @@ class Flight {
   Outcome wait(const base::Clock& clock, base::TimePoint until);
 
   void finish(const Handle& value);
-  // The leader gives up: one of those who wait takes over.
-  void fail();
+  // The leader gives up. True: one of those who wait takes over.
+  bool fail();
 
  private:
   std::mutex mutex_;
   base::CondVar changed_;
   std::optional<Handle> value_ VARVE_GUARDED_BY(mutex_);
   bool has_leader_ VARVE_GUARDED_BY(mutex_) = true;
+  std::size_t waiting_ VARVE_GUARDED_BY(mutex_) = 0;
 };
 
 // Thread-safe.
@@ -48,8 +49,10 @@ class Flights {
   };
   // Joins the load of `key`, or begins one that the caller has to finish or fail.
   Ticket join(std::string_view key);
-  // The load is over or given up; later gets begin another.
+  // The load is over, or takes too long; later gets begin another.
   void end(std::string_view key, const std::shared_ptr<Flight>& flight);
+  // The leader failed: ends the load unless one of those who wait takes over.
+  void fail(std::string_view key, const std::shared_ptr<Flight>& flight);
   // The key was written: later gets must not join the load under way.
   void detach(std::string_view key);
 

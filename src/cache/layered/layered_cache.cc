@@ -22,13 +22,36 @@ constexpr std::size_t kKeysPerWrite = 1024;
 // After so long a get stops waiting for the load of another thread and loads for itself.
 constexpr std::chrono::seconds kPatience{2};
 
+// Where nothing was given.
+class NoSource final : public Source {
+ public:
+  std::string_view name() const override { return "none"; }
+  std::unique_ptr<Loads> load(std::span<const Key> keys, std::chrono::milliseconds) override {
+    return std::make_unique<NoLoads>(keys.size());
+  }
+
+ private:
+  class NoLoads final : public Loads {
+   public:
+    explicit NoLoads(std::size_t count) : count_(count) {}
+    std::optional<Loaded> next() override {
+      if (next_ == count_) return std::nullopt;
+      return Loaded{next_++, fail(ErrorKind::invalid, "the cache has no last layer to load from")};
+    }
+
+   private:
+    const std::size_t count_;
+    std::size_t next_ = 0;
+  };
+};
+
 }  // namespace
 
 StackedCache::StackedCache(std::vector<std::unique_ptr<Tier>> tiers, std::shared_ptr<Source> source,
                            LayeredOptions options)
     : options_(std::move(options)),
       clock_(options_.clock != nullptr ? *options_.clock : base::system_clock()),
-      source_(std::move(source)),
+      source_(source != nullptr ? std::move(source) : std::make_shared<NoSource>()),
       tiers_(std::move(tiers)),
       first_(tiers_.empty() ? nullptr : tiers_[0].get()),
       moves_(options_.moves_max, options_.move_bytes_max, options_.pool,
@@ -117,7 +140,51 @@ Handle StackedCache::take_found(const Key& key, const Handle& kept, std::size_t 
 }
 
 std::unique_ptr<Gets> StackedCache::get_batch(std::span<const std::string_view> keys) {
-  return std::make_unique<BatchGets>(*this, keys);
+  return std::make_unique<BatchGets>(*this, keys, *source_, true);
+}
+
+std::unique_ptr<Gets> StackedCache::load_batch(std::span<const std::string_view> keys,
+                                               Source& source) {
+  return std::make_unique<BatchGets>(*this, keys, source, false);
+}
+
+std::size_t StackedCache::find_batch(std::span<const Key> keys, std::span<Handle> out,
+                                     ReadCounts& counts) {
+  std::size_t missing = 0;
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    if (out[i]) continue;
+    if (!tiers_.empty()) out[i] = tiers_[0]->get(keys[i]);
+    if (out[i] && out[i].method() != 0) out[i] = take_found(keys[i], out[i], 0, 0);
+    (out[i] ? counts.tiers[0] : missing) += 1;
+  }
+  if (missing == 0 || tiers_.size() < 2) return missing;
+  missing -= find_batch_below(keys, out, counts);
+  moves_.run_unless_pool();
+  return missing;
+}
+
+// Returns how many it found.
+std::size_t StackedCache::find_batch_below(std::span<const Key> keys, std::span<Handle> out,
+                                           ReadCounts& counts) {
+  std::vector<std::uint64_t> versions(keys.size());
+  std::vector<bool> is_wanted(keys.size());
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    is_wanted[i] = !out[i];
+    if (is_wanted[i]) versions[i] = order_.version(keys[i].hash);
+  }
+  std::size_t found = 0;
+  for (std::size_t tier = 1; tier < tiers_.size(); ++tier) {
+    tiers_[tier]->get_batch(keys, out);
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+      if (!is_wanted[i] || !out[i]) continue;
+      out[i] = take_found(keys[i], out[i], tier, versions[i]);
+      if (!out[i]) continue;
+      is_wanted[i] = false;
+      ++counts.tiers[tier];
+      ++found;
+    }
+  }
+  return found;
 }
 
 Handle StackedCache::peek(std::string_view text) {
@@ -135,28 +202,42 @@ Result<Handle> StackedCache::load(const Key& key) {
     return Handle();
   }
   Flights::Ticket ticket = flights_.join(key.bytes);
-  if (ticket.leads) return load_as_leader(key, ticket.flight);
+  if (ticket.leads) return load_as_leader(key, ticket.flight, *source_);
   counts_.add(loads_shared);
-  return wait_for(key, ticket.flight);
+  return wait_for(key, ticket.flight, *source_);
 }
 
-Result<Handle> StackedCache::wait_for(const Key& key, const std::shared_ptr<Flight>& flight) {
+Result<Handle> StackedCache::wait_for(const Key& key, const std::shared_ptr<Flight>& flight,
+                                      Source& source) {
   const base::TimePoint patience = clock_.now() + kPatience;
   const base::TimePoint deadline = clock_.now() + options_.timeout;
   const Flight::Outcome outcome = flight->wait(clock_, std::min(patience, deadline));
-  if (outcome.value) return *outcome.value;
-  if (outcome.leads) return load_as_leader(key, flight);
+  if (outcome.value) return shared_value(*outcome.value);
+  if (outcome.leads) return load_as_leader(key, flight, source);
   if (clock_.now() >= deadline) {
     return fail(ErrorKind::cancelled, "the load of a value by another thread takes too long");
   }
-  // A flight of our own that nobody joins.
-  return load_as_leader(key, std::make_shared<Flight>());
+  // Who comes from now on joins the load that this thread, or the first as impatient, begins.
+  flights_.end(key.bytes, flight);
+  if (Handle value = peek(key.bytes)) return value;
+  Flights::Ticket ticket = flights_.join(key.bytes);
+  if (ticket.leads) return load_as_leader(key, ticket.flight, source);
+  const Flight::Outcome second = ticket.flight->wait(clock_, deadline);
+  if (second.value) return shared_value(*second.value);
+  if (second.leads) return load_as_leader(key, ticket.flight, source);
+  return fail(ErrorKind::cancelled, "the load of a value by another thread takes too long");
 }
 
-Result<Handle> StackedCache::load_as_leader(const Key& key, const std::shared_ptr<Flight>& flight) {
+Handle StackedCache::shared_value(const Handle& value) const {
+  const std::int64_t expires_ms = value.expires_ms();
+  return expires_ms == 0 || expires_ms > clock_.wall_ms() ? value : Handle();
+}
+
+Result<Handle> StackedCache::load_as_leader(const Key& key, const std::shared_ptr<Flight>& flight,
+                                            Source& source) {
   const std::uint64_t version = order_.version(key.hash);
   counts_.add(loads);
-  const auto loading = source_->load(std::span(&key, 1), options_.timeout);
+  const auto loading = source.load(std::span(&key, 1), options_.timeout);
   auto loaded = loading->next();
   if (!loaded) {
     loaded = Loads::Loaded{0, fail(ErrorKind::internal, "a load ended without its result")};
@@ -170,8 +251,7 @@ void StackedCache::land(const Key& key, const std::shared_ptr<Flight>& flight,
                         std::uint64_t version, const Result<Handle>& loaded) {
   if (!loaded) {
     counts_.add(load_errors);
-    flight->fail();
-    flights_.end(key.bytes, flight);
+    flights_.fail(key.bytes, flight);
     return;
   }
   {
@@ -250,6 +330,7 @@ Status StackedCache::write(std::span<const Key> keys, std::span<const Handle> va
   for (std::size_t i = 0; i < keys.size(); ++i) {
     flights_.detach(keys[i].bytes);
     if (written) {
+      drop_above_persistent(keys[i]);
       fill(keys[i], values[i], options.expires_ms);
     } else {
       // It is not known which value the last layer has.
@@ -261,6 +342,12 @@ Status StackedCache::write(std::span<const Key> keys, std::span<const Handle> va
 
 void StackedCache::drop_from_tiers(const Key& key) {
   for (std::size_t i = tiers_.size(); i-- > 0;) tiers_[i]->remove(key);
+}
+
+void StackedCache::drop_above_persistent(const Key& key) {
+  std::size_t last = tiers_.size();
+  while (last > 0 && !tiers_[last - 1]->is_persistent()) --last;
+  for (std::size_t i = 0; i + 1 < last; ++i) tiers_[i]->remove(key);
 }
 
 Status StackedCache::remove(std::string_view text) {
@@ -282,17 +369,27 @@ void StackedCache::evict(std::string_view text) {
 }
 
 Result<bool> StackedCache::pin(std::string_view text, std::int64_t until_ms) {
+  if (auto checked = check_key(text); !checked) return tl::unexpected(checked.error());
+  const std::uint64_t version = order_.version(Key(text).hash);
   auto value = get(text);
   if (!value) return tl::unexpected(value.error());
-  if (!*value || tiers_.empty()) return false;
+  return *value && pin_value(text, *value, version, until_ms);
+}
+
+bool StackedCache::pin_found(std::string_view text, const Handle& value, std::int64_t until_ms) {
+  return check_key(text) && pin_value(text, value, order_.version(Key(text).hash), until_ms);
+}
+
+bool StackedCache::pin_value(std::string_view text, const Handle& value, std::uint64_t version,
+                             std::int64_t until_ms) {
+  if (tiers_.empty()) return false;
   const Key key(text);
-  const std::uint64_t version = order_.version(key.hash);
   if (tiers_[0]->pin(key, until_ms)) return true;
   {
     // It was found further down.
     const WriteOrder::Bringing turn(order_, key.hash, version);
     if (!turn.is_current()) return false;
-    if (!tiers_[0]->may_contain(key)) tiers_[0]->put(key, *value, {value->expires_ms()});
+    if (!tiers_[0]->may_contain(key)) tiers_[0]->put(key, value, {value.expires_ms()});
   }
   moves_.run_unless_pool();
   return tiers_[0]->pin(key, until_ms);
@@ -314,7 +411,7 @@ bool StackedCache::is_asked_often(std::uint64_t hash) {
 bool StackedCache::left_before(std::uint64_t hash) {
   std::lock_guard lock(sketch_mutex_);
   if (left_.take(hash)) return true;
-  left_.add(hash);
+  left_.add(hash, {});
   return false;
 }
 
@@ -345,8 +442,8 @@ void StackedCache::make(const Move& move) {
   Tier& target = *tiers_[move.to];
   if (target.may_contain(key)) return;
   if (target.is_persistent()) value = portable_value(value);
-  if (value) target.put(key, value, {move.value.expires_ms()});
-  if (options_.exclusive && move.to < move.from) tiers_[move.from]->remove(key);
+  const bool kept = value && target.put(key, value, {move.value.expires_ms()});
+  if (kept && options_.exclusive && move.to < move.from) tiers_[move.from]->remove(key);
 }
 
 LayeredStats StackedCache::stats() const {
@@ -368,7 +465,10 @@ LayeredStats StackedCache::stats() const {
 }
 
 void StackedCache::settle() {
-  for (const auto& tier : tiers_) tier->maintain();
+  for (const auto& tier : tiers_) {
+    tier->wait_until_known();
+    tier->maintain();
+  }
   moves_.settle();
 }
 

@@ -22,6 +22,9 @@ class StackedCache final : public LayeredCache {
 
   Result<Handle> get(std::string_view key) override;
   std::unique_ptr<Gets> get_batch(std::span<const std::string_view> keys) override;
+  std::size_t find_batch(std::span<const Key> keys, std::span<Handle> out,
+                         ReadCounts& counts) override;
+  std::unique_ptr<Gets> load_batch(std::span<const std::string_view> keys, Source& source) override;
   Handle peek(std::string_view key) override;
   Status put(std::string_view key, std::span<const std::byte> value,
              const PutOptions& options) override;
@@ -30,6 +33,7 @@ class StackedCache final : public LayeredCache {
   Status remove(std::string_view key) override;
   void evict(std::string_view key) override;
   Result<bool> pin(std::string_view key, std::int64_t until_ms) override;
+  bool pin_found(std::string_view key, const Handle& value, std::int64_t until_ms) override;
   bool unpin(std::string_view key) override;
   std::size_t tier_count() const override { return tiers_.size(); }
   Tier& tier(std::size_t number) override { return *tiers_[number]; }
@@ -72,14 +76,19 @@ class StackedCache final : public LayeredCache {
   };
   // Looks into tiers from `first` on. An empty value: none has it.
   Found find_below(const Key& key, std::size_t first);
+  std::size_t find_batch_below(std::span<const Key> keys, std::span<Handle> out,
+                               ReadCounts& counts);
   // Makes a value of what a tier had and moves it up if that is due. Empty: it was damaged.
   Handle take_found(const Key& key, const Handle& kept, std::size_t number, std::uint64_t version);
 
   Result<Handle> get_further(const Key& key, const Handle& kept);
   Result<Handle> load(const Key& key);
   // For the load of another, with some patience.
-  Result<Handle> wait_for(const Key& key, const std::shared_ptr<Flight>& flight);
-  Result<Handle> load_as_leader(const Key& key, const std::shared_ptr<Flight>& flight);
+  Result<Handle> wait_for(const Key& key, const std::shared_ptr<Flight>& flight, Source& source);
+  // What another thread loaded, unless its time is over by now: the load may have begun before.
+  Handle shared_value(const Handle& value) const;
+  Result<Handle> load_as_leader(const Key& key, const std::shared_ptr<Flight>& flight,
+                                Source& source);
   // Ends a flight with what the last layer said, and keeps the value unless it is old by now.
   void land(const Key& key, const std::shared_ptr<Flight>& flight, std::uint64_t version,
             const Result<Handle>& loaded);
@@ -87,6 +96,9 @@ class StackedCache final : public LayeredCache {
   // take part lose what they have of the key. REQUIRES: the turn of the key.
   void fill(const Key& key, const Handle& value, std::int64_t expires_ms);
 
+  // `version` is from before the value was read.
+  bool pin_value(std::string_view key, const Handle& value, std::uint64_t version,
+                 std::int64_t until_ms);
   Status write(std::span<const Key> keys, std::span<const Handle> values,
                const PutOptions& options);
   void demote(std::size_t number, const Removal& removal);
@@ -94,6 +106,9 @@ class StackedCache final : public LayeredCache {
   bool is_asked_often(std::uint64_t hash);
   bool left_before(std::uint64_t hash);
   void drop_from_tiers(const Key& key);
+  // Whoever finds a new value in a tier that keeps all must not find an older one above it later.
+  // REQUIRES: the turn of the key.
+  void drop_above_persistent(const Key& key);
 
   const LayeredOptions options_;
   base::Clock& clock_;

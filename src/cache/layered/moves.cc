@@ -62,8 +62,13 @@ void Moves::run() {
 }
 
 void Moves::settle() {
-  if (pool_ == nullptr) run();
   std::unique_lock lock(mutex_);
+  while (is_running_ || is_posted_) idle_.wait(lock);
+  if (waiting_.empty()) return;
+  // There is no pool, or it refused.
+  lock.unlock();
+  run();
+  lock.lock();
   while (is_running_ || is_posted_) idle_.wait(lock);
 }
 

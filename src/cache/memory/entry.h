@@ -21,11 +21,13 @@ class Shard;
 // Longer keys stand in the block.
 inline constexpr std::size_t kInlineKeyBytes = 24;
 
-// In front of key and payload in the one block that malloc gave for an entry.
+// In front of key and payload in the one block of an entry.
 struct Block {
-  std::uint64_t charge = 0;  // what the entry costs in all, with the rounding of malloc
+  std::uint64_t charge = 0;      // what the entry costs in all, with all rounding
+  std::uint64_t page_bytes = 0;  // if it consists of whole pages; 0: malloc gave it
   std::int64_t expires_ms = 0;
   std::uint64_t raw_bytes = 0;
+  std::size_t pin = 0;  // number of its pin in the shard, if it has one
 };
 
 inline std::size_t payload_align(std::size_t payload_bytes) {

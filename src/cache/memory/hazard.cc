@@ -13,19 +13,21 @@ long membarrier(int command) { return ::syscall(SYS_membarrier, command, 0U, 0);
 
 bool register_process() { return membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED) == 0; }
 
-void fence_on_every_core() {
-  if (is_asymmetric && membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED) == 0) return;
+// False: readers left the fence to this thread and the kernel refused it.
+bool fence_on_every_core() {
+  if (is_asymmetric) return membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED) == 0;
   // The words are written by exchange, which is a fence of its own.
   static std::atomic<int> order{0};
   order.fetch_add(1, std::memory_order_seq_cst);
+  return true;
 }
 
 }  // namespace
 
 const bool is_asymmetric = register_process();
 
-std::vector<const Pinned*> announced() {
-  fence_on_every_core();
+std::optional<std::vector<const Pinned*>> announced() {
+  if (!fence_on_every_core()) return std::nullopt;
   std::vector<const Pinned*> found;
   for (const ThreadRecord* each = first_thread_record(); each != nullptr; each = each->next) {
     for (const auto& word : each->words) {

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <atomic>
+#include <optional>
 #include <vector>
 
 #include "cache/thread_record.h"
@@ -36,8 +37,8 @@ inline void announce(std::atomic<Pinned*>& word, Pinned* entry) {
 }
 
 // Every entry that some handle needs, of those that were not live any more when this was called;
-// sorted by address.
-std::vector<const Pinned*> announced();
+// sorted by address. nullopt: the kernel did not say; everything may be needed.
+std::optional<std::vector<const Pinned*>> announced();
 
 }  // namespace hazard
 }  // namespace varve::cache

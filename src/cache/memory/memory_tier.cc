@@ -83,7 +83,7 @@ class MemoryTier final : public Tier {
 
   bool pin(const Key& key, std::int64_t until_ms) override {
     Departures left;
-    const bool done = shard(key).pin(key, until_ms, pinned_bytes_max(), left);
+    const bool done = shard(key).pin(key, until_ms, left);
     tell(left);
     return done;
   }
@@ -101,28 +101,34 @@ class MemoryTier final : public Tier {
   }
 
   void set_capacity(const Capacity& capacity) override {
-    capacity_bytes_.store(capacity.bytes);
-    capacity_items_.store(capacity.items);
     const auto part = [this](std::uint64_t whole) {
       return whole == 0 ? 0 : std::max<std::uint64_t>(1, whole / shards_.size());
     };
     // What the tier itself takes is charged too, unless it would be much of the whole.
-    const bool is_small = capacity.bytes < kFixedShare * kFixedBytes;
-    const std::uint64_t bytes = is_small ? capacity.bytes : capacity.bytes - kFixedBytes;
-    for (Shard* each_shard : shards_) {
-      each_shard->set_capacity({part(bytes), part(capacity.items)});
+    const bool is_small = capacity.bytes < kFixedShare * own_bytes();
+    const std::uint64_t for_shards = is_small ? capacity.bytes : capacity.bytes - own_bytes();
+    {
+      std::lock_guard lock(capacity_mutex_);
+      capacity_ = capacity;
+      for (Shard* each_shard : shards_) {
+        each_shard->set_capacity({part(for_shards), part(capacity.items)},
+                                 pinned_bytes_max(part(for_shards)));
+      }
     }
     maintain();
   }
-  Capacity capacity() const override { return {capacity_bytes_.load(), capacity_items_.load()}; }
+  Capacity capacity() const override {
+    std::lock_guard lock(capacity_mutex_);
+    return capacity_;
+  }
 
   TierStats stats() const override {
     TierStats stats;
     stats.hits = shared_->counts.sum(MemoryShared::hits);
     stats.misses = shared_->counts.sum(MemoryShared::misses);
     for (const Shard* each_shard : shards_) each_shard->add_stats(stats);
-    stats.index_bytes += kFixedBytes;
-    stats.resident_bytes += kFixedBytes;
+    stats.index_bytes += own_bytes();
+    stats.resident_bytes += own_bytes();
     return stats;
   }
 
@@ -140,12 +146,11 @@ class MemoryTier final : public Tier {
   void set_owner(TierOwner* owner) override { shared_->owner = owner; }
 
  private:
+  static std::uint64_t own_bytes() { return sizeof(MemoryTier) + sizeof(MemoryShared); }
   Shard& shard(const Key& key) const { return *shards_.data()[key.hash >> 1 >> shift_]; }
-  std::uint64_t pinned_bytes_max() const {
-    const auto bytes = static_cast<double>(capacity_bytes_.load());
-    if (bytes == 0) return kNoLimit;
-    return static_cast<std::uint64_t>(bytes * pinned_share_max_ /
-                                      static_cast<double>(shards_.size()));
+  std::uint64_t pinned_bytes_max(std::uint64_t shard_bytes) const {
+    if (shard_bytes == 0) return kNoLimit;
+    return static_cast<std::uint64_t>(static_cast<double>(shard_bytes) * pinned_share_max_);
   }
   Handle form_to_keep(const Handle& value) const {
     if (!encode_) return decode_value(value);
@@ -160,14 +165,13 @@ class MemoryTier final : public Tier {
   }
 
   static constexpr std::uint64_t kNoLimit = ~std::uint64_t{0};
-  static constexpr std::uint64_t kFixedBytes = sizeof(MemoryShared) + 256;  // and the tier
   static constexpr std::uint64_t kFixedShare = 32;
 
   const std::function<Handle(const Handle&)> encode_;
   const double pinned_share_max_;
   int shift_ = 63;
-  std::atomic<std::uint64_t> capacity_bytes_{0};
-  std::atomic<std::uint64_t> capacity_items_{0};
+  mutable std::mutex capacity_mutex_;
+  Capacity capacity_ VARVE_GUARDED_BY(capacity_mutex_);
   std::shared_ptr<MemoryShared> shared_;
   std::vector<Shard*> shards_;  // live on while handles need their entries
 };

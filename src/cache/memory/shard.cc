@@ -10,6 +10,8 @@
 #include <string>
 
 #include "base/assert.h"
+#include "cache/memory/page_runs.h"
+#include "cache/pinned.h"
 #include "cache/policy/marks.h"
 #include "cache/policy/slot_list.h"
 
@@ -20,9 +22,9 @@ namespace {
 constexpr std::uint64_t kMallocHeaderBytes = 16;
 constexpr std::size_t kEntriesPerStep = 64;
 // So much may wait to be freed, so that many entries share the price of looking at all threads.
-constexpr std::size_t kRetiredMax = 64;
-constexpr std::uint64_t kRetiredBytesMax = std::uint64_t{512} << 10;
-constexpr std::uint64_t kRetiredShare = 8;  // of a small tier, one in so many
+constexpr std::size_t kWaitingMax = 64;
+constexpr std::uint64_t kWaitingBytesMax = std::uint64_t{512} << 10;
+constexpr std::uint64_t kWaitingShare = 32;  // of the capacity, one in so many
 
 std::size_t key_bytes_in_block(std::string_view key) {
   return key.size() <= kInlineKeyBytes ? 0 : key.size();
@@ -41,7 +43,7 @@ Shard::Shard(std::shared_ptr<MemoryShared> shared, std::unique_ptr<EvictionPolic
 Shard::~Shard() = default;
 
 inline bool Shard::is_live(const Entry& entry, const Key& key) {
-  return (entry.state.load(std::memory_order_acquire) & Pinned::kLive) != 0 &&
+  return (entry.state.load(std::memory_order_seq_cst) & Pinned::kLive) != 0 &&
          entry.hash == key.hash && entry.has_key(key.bytes);
 }
 
@@ -169,7 +171,11 @@ bool Shard::contains(const Key& key) const {
   std::lock_guard lock(mutex_);
   const Entry* entry = find(key);
   if (entry == nullptr) return false;
-  return !entry->is_marked(Entry::kExpires) || entry->block->expires_ms > shared_->now_ms();
+  return !has_expired(*entry);
+}
+
+bool Shard::has_expired(const Entry& entry) const {
+  return entry.is_marked(Entry::kExpires) && entry.block->expires_ms <= shared_->now_ms();
 }
 
 std::uint64_t Shard::overhead_bytes() const {
@@ -179,7 +185,12 @@ std::uint64_t Shard::overhead_bytes() const {
 
 bool Shard::is_over() const {
   if (capacity_.items > 0 && items_ > capacity_.items) return true;
-  return capacity_.bytes > 0 && charged_ + overhead_bytes() > capacity_.bytes;
+  return capacity_.bytes > 0 && charged_ + overhead_bytes() + waiting_bytes_max() > capacity_.bytes;
+}
+
+std::uint64_t Shard::waiting_bytes_max() const {
+  if (capacity_.bytes == 0) return kWaitingBytesMax;
+  return std::min(kWaitingBytesMax, capacity_.bytes / kWaitingShare);
 }
 
 std::uint64_t Shard::policy_charge(const Entry& entry) const {
@@ -191,15 +202,30 @@ Block* Shard::make_block(const Key& key, const Handle& value, std::int64_t expir
   const std::span<const std::byte> bytes = value.bytes();
   const std::size_t in_front = key_bytes_in_block(key.bytes);
   const std::size_t align = payload_align(bytes.size());
-  void* memory = std::malloc(sizeof(Block) + in_front + bytes.size() + align);
-  if (memory == nullptr) return nullptr;
-  auto* block = new (memory)
-      Block{malloc_usable_size(memory) + kMallocHeaderBytes, expires_ms, value.raw_bytes()};
+  const std::size_t needed = sizeof(Block) + in_front + bytes.size() + align;
+  std::size_t page_bytes = 0;
+  void* memory = needed < kPageRunBytesMin ? nullptr : take_pages(needed, page_bytes);
+  std::uint64_t charge = page_bytes;
+  if (memory == nullptr) {
+    memory = std::malloc(needed);
+    if (memory == nullptr) return nullptr;
+    page_bytes = 0;
+    charge = malloc_usable_size(memory) + kMallocHeaderBytes;
+  }
+  auto* block = new (memory) Block{charge, page_bytes, expires_ms, value.raw_bytes(), 0};
   if (in_front > 0) std::memcpy(block + 1, key.bytes.data(), in_front);
   std::byte* payload =
       reinterpret_cast<std::byte*>(block) + payload_offset(block, key.bytes.size(), bytes.size());
   if (!bytes.empty()) std::memcpy(payload, bytes.data(), bytes.size());
   return block;
+}
+
+void Shard::free_block(Block* block) {
+  if (block != nullptr && block->page_bytes > 0) {
+    give_pages(block, block->page_bytes);
+  } else {
+    std::free(block);
+  }
 }
 
 // The live entry of a value; not in the table yet. Takes the block over. Null: there is no slot.
@@ -224,13 +250,17 @@ bool Shard::put(const Key& key, const Handle& value, std::int64_t expires_ms, De
   Block* block = make_block(key, value, expires_ms);
   std::lock_guard lock(mutex_);
   Entry* const old = find(key);
-  const bool fits = block != nullptr &&
-                    (capacity_.bytes == 0 || block->charge + overhead_bytes() <= capacity_.bytes);
+  // One that can stay only in place of everything that is not pinned may come.
+  const bool fits =
+      block != nullptr &&
+      (capacity_.bytes == 0 ||
+       block->charge + pinned_bytes_ + overhead_bytes() + waiting_bytes_max() <= capacity_.bytes);
   Entry* const entry = fits ? fill(key, value, block) : nullptr;
   if (entry == nullptr) {
-    std::free(block);
+    free_block(block);
     ++rejected_;
     if (old != nullptr) take_out(*old, Cause::replaced, true, left);
+    collect_if_many();
     return false;
   }
   if (old != nullptr) {
@@ -254,9 +284,9 @@ bool Shard::put(const Key& key, const Handle& value, std::int64_t expires_ms, De
 void Shard::expire_key(const Key& key, Departures& left) {
   std::lock_guard lock(mutex_);
   Entry* entry = find(key);
-  if (entry == nullptr || !entry->is_marked(Entry::kExpires)) return;
-  if (entry->block->expires_ms > shared_->now_ms()) return;
+  if (entry == nullptr || !has_expired(*entry)) return;
   take_out(*entry, Cause::expired, true, left);
+  collect_if_many();
 }
 
 bool Shard::remove(const Key& key, Departures& left) {
@@ -280,7 +310,7 @@ void Shard::take_out(Entry& entry, Cause cause, bool in_table, Departures& left)
   }
   if (entry.is_marked(Entry::kExpires) && wheel_.holds(entry.slot)) {
     wheel_.remove(entry.slot);
-  };
+  }
   charged_ -= entry.block->charge;
   value_bytes_ -= entry.payload_bytes;
   raw_bytes_ -= entry.method == 0 ? entry.payload_bytes : entry.block->raw_bytes;
@@ -298,25 +328,24 @@ void Shard::take_out(Entry& entry, Cause cause, bool in_table, Departures& left)
   // From here on no search takes it for a hit.
   entry.state.fetch_and(~Pinned::kLive, std::memory_order_seq_cst);
   retired_.push_back(&entry);
-  retired_bytes_ += entry.block->charge;
+  ++waiting_;
+  waiting_bytes_ += entry.block->charge;
 }
 
 void Shard::collect_if_many() {
-  const std::uint64_t share =
-      capacity_.bytes > 0 ? capacity_.bytes / kRetiredShare : kRetiredBytesMax;
-  const bool is_much = retired_bytes_ >= std::min(kRetiredBytesMax, share);
-  if (is_much || retired_.size() >= kRetiredMax) collect();
+  if (waiting_ >= kWaitingMax || waiting_bytes_ > waiting_bytes_max()) collect();
 }
 
 void Shard::collect() {
   if (retired_.empty()) return;
   const auto needed = hazard::announced();
+  if (!needed) return;
   std::size_t kept = 0;
-  retired_bytes_ = 0;
+  waiting_ = 0;
+  waiting_bytes_ = 0;
   for (Entry* entry : retired_) {
-    if (std::binary_search(needed.begin(), needed.end(), static_cast<const Pinned*>(entry))) {
+    if (std::binary_search(needed->begin(), needed->end(), static_cast<const Pinned*>(entry))) {
       retired_[kept++] = entry;
-      retired_bytes_ += entry->block->charge;
       continue;
     }
     // Counted handles may need it still: then the last of them gives it back.
@@ -332,7 +361,7 @@ void Shard::collect() {
 void Shard::free_entry(Entry& entry) {
   held_ -= entry.block->charge;
   --held_items_;
-  std::free(entry.block);
+  free_block(entry.block);
   entry.block = nullptr;
   slab_.give_back(entry);
 }
@@ -358,6 +387,8 @@ bool Shard::close() {
 }
 
 void Shard::evict_over(std::size_t limit, Departures& left) {
+  // What nobody gets any more goes first.
+  if (is_over()) expire_due(shared_->now_ms(), left);
   for (std::size_t i = 0; i < limit && is_over() && policy_->size() > 0; ++i) {
     take_out(slab_.at(policy_->evict()), Cause::evicted, true, left);
   }
@@ -380,28 +411,27 @@ bool Shard::shrink(Departures& left) {
   return more;
 }
 
-void Shard::set_capacity(const Capacity& capacity) {
+void Shard::set_capacity(const Capacity& capacity, std::uint64_t pinned_bytes_max) {
   std::lock_guard lock(mutex_);
   capacity_ = capacity;
+  pinned_bytes_max_ = pinned_bytes_max;
   const std::uint64_t most = std::numeric_limits<std::int64_t>::max();
   policy_->set_capacity(capacity.bytes > 0 ? capacity.bytes
                                            : (capacity.items > 0 ? capacity.items : most));
 }
 
-bool Shard::pin(const Key& key, std::int64_t until_ms, std::uint64_t pinned_bytes_max,
-                Departures& left) {
+bool Shard::pin(const Key& key, std::int64_t until_ms, Departures& left) {
   std::lock_guard lock(mutex_);
   Entry* entry = find(key);
-  if (entry == nullptr) return false;
+  if (entry == nullptr || has_expired(*entry)) return false;
   if (entry->is_marked(Entry::kUserPinned)) {
-    for (Pin& pin : pins_) {
-      if (pin.entry == entry) pin.until_ms = until_ms;
-    }
+    pins_[entry->block->pin].until_ms = until_ms;
     return true;
   }
-  if (pinned_bytes_ + entry->block->charge > pinned_bytes_max) return false;
+  if (pinned_bytes_ + entry->block->charge > pinned_bytes_max_) return false;
   policy_->remove(entry->slot);
   entry->mark(Entry::kUserPinned);
+  entry->block->pin = pins_.size();
   pins_.push_back({entry, until_ms});
   pinned_bytes_ += entry->block->charge;
   ++pinned_items_;
@@ -410,7 +440,9 @@ bool Shard::pin(const Key& key, std::int64_t until_ms, std::uint64_t pinned_byte
 }
 
 void Shard::forget_pin(Entry& entry) {
-  std::erase_if(pins_, [&](const Pin& pin) { return pin.entry == &entry; });
+  pins_.back().entry->block->pin = entry.block->pin;
+  pins_[entry.block->pin] = pins_.back();
+  pins_.pop_back();
   entry.unmark(Entry::kUserPinned);
   pinned_bytes_ -= entry.block->charge;
   --pinned_items_;
@@ -430,7 +462,9 @@ bool Shard::unpin(const Key& key, Departures& left) {
   return true;
 }
 
+// Also the last ones of those that are too many since the capacity fell.
 void Shard::unpin_due(std::int64_t now_ms) {
+  while (pinned_bytes_ > pinned_bytes_max_) end_pin(*pins_.back().entry);
   std::vector<Entry*> due;
   for (const Pin& pin : pins_) {
     if (pin.until_ms != 0 && pin.until_ms <= now_ms) due.push_back(pin.entry);
@@ -471,10 +505,10 @@ void Shard::add_stats(TierStats& stats) const {
   stats.value_bytes += value_bytes_;
   stats.raw_bytes += raw_bytes_;
   stats.index_bytes += overhead_bytes();
-  stats.resident_bytes += charged_ + overhead_bytes();
+  stats.resident_bytes += charged_ + waiting_bytes_ + overhead_bytes();
   stats.pinned_items += pinned_items_;
   stats.pinned_bytes += pinned_bytes_;
-  stats.held_bytes += held_;
+  stats.held_bytes += held_ - waiting_bytes_;
 }
 
 }  // namespace varve::cache

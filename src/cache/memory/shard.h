@@ -46,11 +46,12 @@ class alignas(64) Shard {
   void expire_key(const Key& key, Departures& left);
   bool remove(const Key& key, Departures& left);
   bool contains(const Key& key) const;
-  bool pin(const Key& key, std::int64_t until_ms, std::uint64_t pinned_bytes_max, Departures& left);
+  bool pin(const Key& key, std::int64_t until_ms, Departures& left);
   bool unpin(const Key& key, Departures& left);
   // Evicts and expires a bounded number of entries; false: nothing is left to do.
   bool shrink(Departures& left);
-  void set_capacity(const Capacity& capacity);
+  // `pinned_bytes_max` is what pinned entries may take of it.
+  void set_capacity(const Capacity& capacity, std::uint64_t pinned_bytes_max);
   bool each(const Tier::Visit& take) const;
   void add_stats(TierStats& stats) const;
 
@@ -83,9 +84,13 @@ class alignas(64) Shard {
   [[gnu::noinline]] void touch_locked(Entry& entry, SlotId slot);
   [[gnu::noinline]] Handle get_locked(const Key& key);
   static Block* make_block(const Key& key, const Handle& value, std::int64_t expires_ms);
+  static void free_block(Block* block);
   Entry* fill(const Key& key, const Handle& value, Block* block);
 
   bool is_over() const;
+  bool has_expired(const Entry& entry) const;
+  // What entries that were taken out may take until they are freed.
+  std::uint64_t waiting_bytes_max() const;
   std::uint64_t overhead_bytes() const;
   // Removes an entry from everything but memory, which follows when no handle needs it.
   void take_out(Entry& entry, Cause cause, bool in_table, Departures& left);
@@ -113,7 +118,10 @@ class alignas(64) Shard {
   std::vector<Pin> pins_ VARVE_GUARDED_BY(mutex_);
   // Taken out, not known to be needed by counted handles only.
   std::vector<Entry*> retired_ VARVE_GUARDED_BY(mutex_);
-  std::uint64_t retired_bytes_ VARVE_GUARDED_BY(mutex_) = 0;
+  // Of these, those of which it was not asked yet whether a handle needs them.
+  std::size_t waiting_ VARVE_GUARDED_BY(mutex_) = 0;
+  std::uint64_t waiting_bytes_ VARVE_GUARDED_BY(mutex_) = 0;
+  std::uint64_t pinned_bytes_max_ VARVE_GUARDED_BY(mutex_) = 0;
   std::uint64_t charged_ VARVE_GUARDED_BY(mutex_) = 0;  // blocks of live entries
   std::uint64_t held_ VARVE_GUARDED_BY(mutex_) = 0;     // blocks of entries taken out
   std::uint64_t held_items_ VARVE_GUARDED_BY(mutex_) = 0;

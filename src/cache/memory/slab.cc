@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <new>
 
 #include "cache/memory/entry.h"
@@ -49,6 +50,8 @@ void Slab::add_chunk() {
   groups_[place.group].store(entries, std::memory_order_release);
   next_ = end_ + 1;
   end_ += kSlotsPerChunk;
+  // Giving back must not take memory: who makes room counts on it.
+  if (free_.capacity() < end_) free_.reserve(std::max<std::size_t>(end_, 2 * free_.capacity()));
 }
 
 }  // namespace varve::cache

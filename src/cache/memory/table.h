@@ -33,8 +33,9 @@ class Table {
   bool search(std::uint64_t hash, const Matches& matches) const {
     const Buckets& buckets = *current_.load(std::memory_order_acquire);
     const std::uint64_t tags = kOnes * tag_of(hash);
-    // Ends: at most half of all cells are full, so that some bucket was never overrun.
-    for (std::size_t i = hash & buckets.mask;; i = (i + 1) & buckets.mask) {
+    // Keys chosen to collide can overrun every bucket: ends after one round.
+    std::size_t i = hash & buckets.mask;
+    for (std::size_t looked = 0; looked <= buckets.mask; ++looked, i = (i + 1) & buckets.mask) {
       const Bucket& bucket = buckets.at[i];
       const std::uint64_t word = bucket.word.load(std::memory_order_acquire);
       // Marks the highest bit of each byte that equals the tag, and now and then of one above it.
@@ -42,12 +43,13 @@ class Table {
       std::uint64_t fits = (different - kOnes) & ~different & kOnes << 7;
       for (; fits != 0; fits &= fits - 1) {
         const unsigned cell = static_cast<unsigned>(std::countr_zero(fits)) / 8;
-        // Null in a cell that was never used.
+        // Null in a cell that is empty.
         Entry* entry = bucket.entries[cell].load(std::memory_order_acquire);
         if (entry != nullptr && matches(*entry)) return true;
       }
       if (word >> kOverranShift == 0) return false;
     }
+    return false;
   }
   // Odd while a search may miss what is there.
   std::uint32_t changes() const { return changes_.load(std::memory_order_acquire); }
@@ -79,6 +81,8 @@ class Table {
       const std::uint64_t word = bucket.word.load(std::memory_order_relaxed);
       if (cell < kCells) {
         bucket.word.store(word & ~(std::uint64_t{0xFF} << 8 * cell), std::memory_order_release);
+        // A search may take an empty cell for one with tag 1.
+        bucket.entries[cell].store(nullptr, std::memory_order_release);
         return;
       }
       // One entry less that went past here; so many that they cannot be counted stay for ever.

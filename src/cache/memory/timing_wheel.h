@@ -31,7 +31,8 @@ class TimingWheel {
     times_[slot].bucket = kNone;
     --size_;
   }
-  // Takes out what has expired by now_ms and hands each slot to `take`.
+  // Takes out what has expired by now_ms and hands each slot to `take`, which leaves the wheel
+  // alone.
   template <typename Take>
   void advance(std::int64_t now_ms, const Take& take) {
     if (now_ms <= now_) return;

@@ -9,11 +9,14 @@
 
 namespace varve::cache {
 
-// Count-min sketch of four rows with conservative bounds of 15; all counters are halved after ten
-// uses an entry, so that what was popular fades (Einziger et al., TinyLFU, ACM TOS 2017). Eight
-// bytes an entry. One thread.
+// Count-min sketch of four rows with conservative bounds of 15; all counters are halved after
+// some uses an entry, so that what was popular fades (Einziger et al., TinyLFU, ACM TOS 2017).
+// Eight bytes an entry. One thread.
 class FrequencySketch {
  public:
+  explicit FrequencySketch(std::size_t uses_per_halving = 10)
+      : uses_per_halving_(uses_per_halving), halve_after_(uses_per_halving * 8) {}
+
   // Grows to `entries`; what is known stays.
   void reserve(std::size_t entries) {
     const std::size_t words = std::bit_ceil(std::max<std::size_t>(8, entries));
@@ -22,7 +25,7 @@ class FrequencySketch {
     words_.resize(words);
     // A key's word is the low bits of its hash: each new half starts as a copy of the old.
     for (std::size_t i = old; old > 0 && i < words; ++i) words_[i] = words_[i & (old - 1)];
-    halve_after_ = kUsesPerHalving * words;
+    halve_after_ = uses_per_halving_ * words;
   }
 
   void add(std::uint64_t hash) {
@@ -44,7 +47,6 @@ class FrequencySketch {
 
  private:
   static constexpr unsigned kRows = 4;
-  static constexpr std::size_t kUsesPerHalving = 10;
   static constexpr std::array<std::uint64_t, kRows> kSeeds = {
       0xC3A5C85C97CB3127, 0xB492B66FBE98F273, 0x9AE16A3B2F90404F, 0xCBF29CE484222325};
 
@@ -71,7 +73,8 @@ class FrequencySketch {
   }
 
   std::vector<std::uint64_t> words_ = std::vector<std::uint64_t>(8);
-  std::size_t halve_after_ = kUsesPerHalving * 8;
+  std::size_t uses_per_halving_;
+  std::size_t halve_after_;
   std::size_t uses_ = 0;
 };
 

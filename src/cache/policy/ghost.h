@@ -2,68 +2,81 @@
 #pragma once
 
 #include <algorithm>
-#include <bit>
+#include <array>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 namespace varve::cache {
 
-// Holds about the last `capacity` hashes added: buckets of four with the time of adding (counted in
-// adds); in a full bucket the oldest gives way. 32 to 64 bytes for each hash of the capacity.
+// Holds about the last `capacity` hashes added, each with a note, in 8 bytes each: buckets of
+// eight, newest first, in which the oldest gives way. Knows 32 bits of a hash: among a million, one
+// in 4,000 strangers is taken for an acquaintance. One thread.
 class Ghost {
  public:
-  // Keeps what fits; cheap while the power of two stays that the capacity is rounded up to.
+  struct Note {
+    bool from_main = false;
+    std::uint32_t stamp = 0;  // 30 bits
+  };
+  static constexpr std::uint32_t kStampMask = (1U << 30) - 1;
+
+  // Keeps what fits. Follows in steps of a quarter, so that it can be called at each addition.
   void set_capacity(std::size_t capacity) {
-    capacity_ = capacity;
-    const std::size_t buckets = std::bit_ceil(std::max<std::size_t>(1, capacity / 2));
-    if (buckets == buckets_.size()) return;
-    std::vector<Bucket> old(buckets);
+    const std::size_t room = buckets_.size() * kWays;
+    if (capacity <= room && capacity >= room / 2) return;
+    std::vector<Bucket> old((capacity + capacity / 4) / kWays + 1);
     old.swap(buckets_);
     for (const Bucket& bucket : old) {
-      for (const Item& item : bucket.items) {
-        if (item.time != 0) place(item);
+      for (std::size_t i = kWays; i-- > 0;) {
+        if (bucket[i].held()) place(bucket[i]);
       }
     }
   }
 
-  void add(std::uint64_t hash) {
-    if (capacity_ == 0) return;
-    place({hash, ++now_});
+  // REQUIRES: set_capacity() was called.
+  void add(std::uint64_t hash, Note note) {
+    const std::uint32_t bits = note.stamp << 2 | (note.from_main ? 2U : 0U) | 1U;
+    place({static_cast<std::uint32_t>(hash), bits});
   }
 
-  // Whether it was held; it is not afterwards.
-  bool take(std::uint64_t hash) {
-    if (capacity_ == 0) return false;
-    for (Item& item : bucket_of(hash).items) {
-      if (item.time == 0 || item.hash != hash) continue;
-      const bool recent = now_ - item.time < capacity_;
-      item.time = 0;
-      return recent;
-    }
-    return false;
+  // Its note if it was held; it is not afterwards.
+  std::optional<Note> take(std::uint64_t hash) {
+    const auto known = static_cast<std::uint32_t>(hash);
+    if (buckets_.empty()) return std::nullopt;
+    Bucket& bucket = bucket_of(known);
+    const auto found = std::find_if(bucket.begin(), bucket.end(), [known](const Item& item) {
+      return item.held() && item.hash == known;
+    });
+    if (found == bucket.end()) return std::nullopt;
+    const Note note{(found->note & 2) != 0, found->note >> 2};
+    std::move(found + 1, bucket.end(), found);
+    bucket.back() = Item{};
+    return note;
   }
 
   std::size_t resident_bytes() const { return buckets_.capacity() * sizeof(Bucket); }
 
  private:
-  struct Item {
-    std::uint64_t hash = 0;
-    std::uint64_t time = 0;  // 0: empty
-  };
-  struct Bucket {
-    Item items[4];
-  };
+  static constexpr std::size_t kWays = 8;
 
-  Bucket& bucket_of(std::uint64_t hash) { return buckets_[hash & (buckets_.size() - 1)]; }
+  struct Item {
+    std::uint32_t hash = 0;
+    std::uint32_t note = 0;  // stamp, from_main, 1; 0: empty
+
+    bool held() const { return note != 0; }
+  };
+  using Bucket = std::array<Item, kWays>;
+
+  Bucket& bucket_of(std::uint32_t hash) {
+    return buckets_[static_cast<std::size_t>(std::uint64_t{hash} * buckets_.size() >> 32)];
+  }
   void place(const Item& item) {
     Bucket& bucket = bucket_of(item.hash);
-    *std::min_element(std::begin(bucket.items), std::end(bucket.items),
-                      [](const Item& a, const Item& b) { return a.time < b.time; }) = item;
+    std::move_backward(bucket.begin(), bucket.end() - 1, bucket.end());
+    bucket.front() = item;
   }
 
   std::vector<Bucket> buckets_;
-  std::size_t capacity_ = 0;
-  std::uint64_t now_ = 0;
 };
 
 }  // namespace varve::cache

@@ -3,28 +3,32 @@
 #include "cache/policy/ghost.h"
 #include "cache/policy/marks.h"
 #include "cache/policy/policies.h"
+#include "cache/policy/queue_balance.h"
 #include "cache/policy/slot_list.h"
 
 namespace varve::cache {
 namespace {
 
-constexpr std::uint64_t kSmallShare = 10;  // one in so many
-constexpr std::size_t kGhostMin = 16;      // hashes
+constexpr std::size_t kGhostMin = 16;  // hashes
 constexpr std::uint8_t kHitsMax = 3;
 // Hits in the small queue that make an entry worth keeping.
 constexpr std::uint8_t kHitsToStay = 2;
 
+// Differs from the paper in three ways: the small queue's share adapts (QueueBalance); the hashes
+// of what the main queue let go are remembered too; and as long as nothing had to go newcomers fill
+// the main queue, so that a part of a loop larger than the cache stays.
 class S3Fifo final : public EvictionPolicy {
  public:
   std::string_view name() const override { return "s3-fifo"; }
   std::unique_ptr<EvictionPolicy> fresh() const override { return make_s3_fifo(); }
   void set_capacity(std::uint64_t capacity) override {
-    small_max_ = std::max<std::uint64_t>(1, capacity / kSmallShare);
+    balance_.set_capacity(capacity);
+    filling_ = true;
   }
 
   void insert(SlotId slot, std::uint64_t hash, std::uint64_t charge) override {
     if (slot >= entries_.size()) entries_.resize(std::size_t{slot} + 1);
-    entries_[slot] = {hash, charge, ghost_.take(hash)};
+    entries_[slot] = {charge, static_cast<std::uint32_t>(hash), belongs_in_main(hash, charge)};
     hits_.insert(slot, 0);
     queue_of(slot).push_back(links_, slot, charge);
   }
@@ -33,10 +37,12 @@ class S3Fifo final : public EvictionPolicy {
   HitMarks hit_marks() override { return {&hits_, kHitsMax}; }
   void remove(SlotId slot) override { queue_of(slot).remove(links_, slot, entries_[slot].charge); }
   SlotId evict() override {
+    filling_ = false;
     // Each turn moves an entry out of the small queue or takes a hit from one of the main queue.
     // Bounded, since other threads may be adding hits.
     for (std::size_t left = (kHitsMax + 1) * size();; left -= left > 0 ? 1 : 0) {
-      const bool from_small = !small_.empty() && (small_.charge() >= small_max_ || main_.empty());
+      const bool small_is_full = static_cast<double>(small_.charge()) >= balance_.small_max();
+      const bool from_small = !small_.empty() && (small_is_full || main_.empty());
       const SlotId slot = from_small ? judge_small() : judge_main(left > 0);
       if (slot != kNoSlot) return slot;
     }
@@ -49,12 +55,25 @@ class S3Fifo final : public EvictionPolicy {
 
  private:
   struct Entry {
-    std::uint64_t hash = 0;
     std::uint64_t charge = 0;
+    std::uint32_t hash = 0;
     bool in_main = false;
   };
 
   SlotList& queue_of(SlotId slot) { return entries_[slot].in_main ? main_ : small_; }
+
+  bool belongs_in_main(std::uint64_t hash, std::uint64_t charge) {
+    if (const auto note = ghost_.take(hash)) {
+      balance_.regret(*note, charge);
+      // What the main queue let go has to prove itself anew.
+      return !note->from_main;
+    }
+    return filling_ && static_cast<double>(main_.charge() + charge) <= balance_.main_max();
+  }
+  void remember(const Entry& entry) {
+    ghost_.set_capacity(std::max(kGhostMin, size() + size() / 2));
+    ghost_.add(entry.hash, balance_.lose(entry.in_main, entry.charge));
+  }
 
   SlotId judge_small() {
     const SlotId slot = small_.front();
@@ -66,9 +85,7 @@ class S3Fifo final : public EvictionPolicy {
       main_.push_back(links_, slot, entry.charge);
       return kNoSlot;
     }
-    // As many hashes as the main queue holds entries.
-    ghost_.set_capacity(std::max(kGhostMin, size()));
-    ghost_.add(entry.hash);
+    remember(entry);
     return slot;
   }
   SlotId judge_main(bool may_stay) {
@@ -79,10 +96,12 @@ class S3Fifo final : public EvictionPolicy {
       return kNoSlot;
     }
     main_.remove(links_, slot, entries_[slot].charge);
+    remember(entries_[slot]);
     return slot;
   }
 
-  std::uint64_t small_max_ = 1;
+  bool filling_ = true;
+  QueueBalance balance_;
   std::vector<SlotLink> links_;
   std::vector<Entry> entries_;
   Marks hits_;

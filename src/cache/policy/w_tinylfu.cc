@@ -125,7 +125,7 @@ class WTinyLfu final : public EvictionPolicy {
       step_ *= kStepDecay;
     }
     if (change < 0) step_ = -step_;
-    window_max_ = std::clamp(window_max_ + step_, 1.0, capacity_ * 0.8);
+    window_max_ = std::clamp(window_max_ + step_, 1.0, std::max(1.0, capacity_ * 0.8));
     last_ratio_ = ratio;
     hits_ = misses_ = 0;
     adjust();

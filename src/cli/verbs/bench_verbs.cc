@@ -117,8 +117,10 @@ void add_trace_bench(CLI::App& group, const VerbTable& verbs) {
   CLI::App* command =
       group.add_subcommand("trace", "Miss ratios of eviction policies on recorded accesses");
   command->add_option("FILE", arguments->files, "Traces, compressed or not")->required();
-  command->add_option("--policy", arguments->policies,
-                      "s3-fifo, sieve, w-tinylfu, lru, lfu, fifo, optimum; default: all");
+  command->add_option(
+      "--policy", arguments->policies,
+      "s3-fifo, sieve, w-tinylfu, lru, lfu, fifo, each also with +forecast, or optimum; "
+      "default: all without");
   command->add_option("--size", arguments->sizes,
                       "Capacities: % of all values, or items or bytes; default 0.1%,1%,10%");
   command->add_option("--format", arguments->format,
@@ -143,6 +145,7 @@ void add_bench_verbs(const VerbTable& verbs) {
   group->require_subcommand(1);
   add_trace_bench(*group, verbs);
   add_codec_bench(*group, verbs);
+  add_queries_bench(*group, verbs);
   add_cache_bench(*group, verbs);
   for (const Bench& bench : kBenches) {
     group->add_subcommand(bench.name, bench.help)->callback([verbs, run = bench.run] {

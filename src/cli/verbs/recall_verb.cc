@@ -4,10 +4,10 @@
 
 #include "base/result.h"
 #include "cli/exit_code.h"
-#include "cli/files/vector_file.h"
 #include "cli/memory_use.h"
 #include "cli/output.h"
 #include "cli/progress/progress.h"
+#include "cli/query_file.h"
 #include "cli/query_flags.h"
 #include "cli/recall.h"
 #include "cli/verbs/verbs.h"
@@ -26,32 +26,12 @@ struct Arguments {
   QueryFlags flags;
 };
 
-Result<std::vector<std::vector<float>>> read_queries(const Arguments& arguments,
-                                                     const IndexConfig& config) {
-  VectorFileOptions options;
-  options.rules = {.dim = config.dim, .reject_zero = config.metric == Metric::cosine};
-  if (!arguments.format.empty()) {
-    VARVE_TRY(options.format, parse_format(arguments.format));
-  }
-  VARVE_TRY(const auto rows, open_vector_file(arguments.queries, options));
-  std::vector<std::vector<float>> queries;
-  VectorRecord record;
-  while (arguments.limit == 0 || queries.size() < arguments.limit) {
-    VARVE_TRY(const bool more, rows->next(record));
-    if (!more) break;
-    queries.push_back(record.vector);
-  }
-  if (queries.empty()) {
-    return fail(ErrorKind::invalid, fmt::format("file '{}' holds no rows", arguments.queries));
-  }
-  return queries;
-}
-
 Result<int> run_recall(const Settings& settings, const Arguments& arguments) {
   VARVE_TRY(const QueryOptions options, arguments.flags.options());
   // One thread for everything, so that exact search is measured like the rest.
   VARVE_TRY(const OpenIndex open, open_index(settings, arguments.name, 1));
-  VARVE_TRY(const auto queries, read_queries(arguments, open.index->config()));
+  VARVE_TRY(const auto queries, read_queries(arguments.queries, arguments.format, arguments.limit,
+                                             open.index->config()));
   VARVE_TRY(const auto snapshot, open.index->snapshot());
   RecallReport report;
   {

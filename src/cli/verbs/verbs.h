@@ -13,12 +13,14 @@ void add_read_verbs(const VerbTable& verbs);   // get, list
 void add_query_verb(const VerbTable& verbs);   // query
 void add_recall_verb(const VerbTable& verbs);  // recall
 void add_text_verbs(const VerbTable& verbs);   // ingest, search
+void add_cache_verbs(const VerbTable& verbs);  // cache status|warm|pin|unpin|evict
 void add_demo_verb(const VerbTable& verbs);    // demo
 // In the verb "demo".
 void add_cache_demo(CLI::App& demo, const VerbTable& verbs);
 void add_bench_verbs(const VerbTable& verbs);  // bench ...
 // In the group "bench"; the others are in bench_verbs.cc.
 void add_codec_bench(CLI::App& group, const VerbTable& verbs);
+void add_queries_bench(CLI::App& group, const VerbTable& verbs);
 void add_cache_bench(CLI::App& group, const VerbTable& verbs);
 void add_version_verb(const VerbTable& verbs);  // version
 

@@ -1,0 +1,152 @@
+#include "engine/section_views.h"
+
+#include <cmath>
+#include <cstring>
+#include <memory>
+
+#include "kernels/distance.h"
+
+namespace varve::engine {
+namespace {
+
+std::size_t aligned(std::size_t bytes, std::size_t align) {
+  return (bytes + align - 1) / align * align;
+}
+
+template <typename T>
+std::span<const T> array_at(std::span<const std::byte> bytes, std::size_t offset,
+                            std::size_t count) {
+  return {reinterpret_cast<const T*>(bytes.data() + offset), count};
+}
+
+template <typename T>
+void copy_to(std::span<std::byte> out, std::size_t offset, std::span<const T> values) {
+  if (!values.empty()) std::memcpy(out.data() + offset, values.data(), values.size_bytes());
+}
+
+std::size_t rows_bytes(const format::PartRef& part) {
+  return std::size_t{part.rows} * part.row_stride;
+}
+
+// Rows; under cosine, on the next cache line: inverse norms, how many are extreme, and which.
+Result<cache::Handle> prepare_rows(base::Bytes section, const PartSlot& slot,
+                                   const SectionContext& context) {
+  VARVE_TRY(const PartRows part, make_part_rows(std::move(section), slot, context));
+  if (context.metric != Metric::cosine) {
+    auto owner = std::make_shared<const base::Bytes>(part.section);
+    return cache::Handle::borrow(owner, owner->span());
+  }
+  const std::size_t norms = aligned(part.section.size(), base::kBufferAlign);
+  const std::size_t count = norms + part.inverse_norms.size() * sizeof(float);
+  const auto extreme = static_cast<std::uint32_t>(part.extreme.size());
+  std::span<std::byte> out;
+  cache::Handle made = cache::Handle::make(
+      count + sizeof(extreme) + part.extreme.size() * sizeof(std::uint32_t), out);
+  std::memset(out.data(), 0, norms);
+  std::memcpy(out.data(), part.section.data(), part.section.size());
+  copy_to(out, norms, std::span(part.inverse_norms));
+  copy_to(out, count, std::span(&extreme, 1));
+  copy_to(out, count + sizeof(extreme), std::span(part.extreme));
+  return made;
+}
+
+// Ends of the keys, on the next 8 bytes LSNs, then the keys.
+Result<cache::Handle> prepare_ids(const base::Bytes& section, const PartSlot& slot) {
+  const std::uint32_t rows = slot.ref.rows;
+  VARVE_TRY(const auto ids, format::RowIds::decode(section, rows, slot.context()));
+  std::vector<std::uint32_t> ends(rows);
+  std::vector<Lsn> lsns(rows);
+  std::uint32_t end = 0;
+  for (std::uint32_t row = 0; row < rows; ++row) {
+    end += static_cast<std::uint32_t>(ids.key(row).size());
+    ends[row] = end;
+    lsns[row] = ids.lsn(row);
+  }
+  const std::size_t lsns_at = aligned(rows * sizeof(std::uint32_t), alignof(Lsn));
+  const std::size_t text_at = lsns_at + rows * sizeof(Lsn);
+  std::span<std::byte> out;
+  cache::Handle made = cache::Handle::make(text_at + end, out);
+  std::memset(out.data(), 0, lsns_at);
+  copy_to(out, 0, std::span<const std::uint32_t>(ends));
+  copy_to(out, lsns_at, std::span<const Lsn>(lsns));
+  for (std::uint32_t row = 0; row < rows; ++row) {
+    const std::string_view key = ids.key(row);
+    std::memcpy(out.data() + text_at + ends[row] - key.size(), key.data(), key.size());
+  }
+  return made;
+}
+
+// Ends of the texts, then the texts.
+Result<cache::Handle> prepare_metadata(const base::Bytes& section, const PartSlot& slot) {
+  const std::uint32_t rows = slot.ref.rows;
+  VARVE_TRY(const auto metadata, format::RowMetadata::decode(section, rows, slot.context()));
+  std::vector<std::uint32_t> ends(rows);
+  std::uint32_t end = 0;
+  for (std::uint32_t row = 0; row < rows; ++row) {
+    end += static_cast<std::uint32_t>(metadata.at(row).size());
+    ends[row] = end;
+  }
+  const std::size_t text_at = rows * sizeof(std::uint32_t);
+  std::span<std::byte> out;
+  cache::Handle made = cache::Handle::make(text_at + end, out);
+  copy_to(out, 0, std::span<const std::uint32_t>(ends));
+  for (std::uint32_t row = 0; row < rows; ++row) {
+    const std::string_view text = metadata.at(row);
+    if (!text.empty()) {
+      std::memcpy(out.data() + text_at + ends[row] - text.size(), text.data(), text.size());
+    }
+  }
+  return made;
+}
+
+}  // namespace
+
+Result<cache::Handle> prepare_section(format::Section section, base::Bytes bytes,
+                                      const PartSlot& slot, const SectionContext& context) {
+  if (section == format::Section::rows) return prepare_rows(std::move(bytes), slot, context);
+  if (section == format::Section::ids) return prepare_ids(bytes, slot);
+  return prepare_metadata(bytes, slot);
+}
+
+bool RowsView::open(cache::Handle prepared, const PartSlot& slot, const SectionContext& context) {
+  const auto all = prepared.bytes();
+  const std::size_t size = rows_bytes(slot.ref);
+  rows = {all.data(), slot.ref.rows, slot.ref.row_stride, context.dim, slot.ref.row_type};
+  if (context.metric != Metric::cosine) {
+    bytes = std::move(prepared);
+    return all.size() == size;
+  }
+  const std::size_t norms = aligned(size, base::kBufferAlign);
+  const std::size_t count = norms + slot.ref.rows * sizeof(float);
+  if (all.size() < count + sizeof(std::uint32_t)) return false;
+  inverse_norms = array_at<float>(all, norms, slot.ref.rows).data();
+  const std::uint32_t extremes = array_at<std::uint32_t>(all, count, 1)[0];
+  extreme = array_at<std::uint32_t>(all, count + sizeof(std::uint32_t), extremes);
+  bytes = std::move(prepared);
+  return all.size() == count + sizeof(std::uint32_t) + extreme.size_bytes();
+}
+
+bool IdsView::open(cache::Handle prepared, const PartSlot& slot, const SectionContext&) {
+  const auto all = prepared.bytes();
+  const std::size_t count = slot.ref.rows;
+  const std::size_t lsns_at = aligned(count * sizeof(std::uint32_t), alignof(Lsn));
+  const std::size_t text_at = lsns_at + count * sizeof(Lsn);
+  if (all.size() < text_at) return false;
+  ends = array_at<std::uint32_t>(all, 0, count);
+  lsns = array_at<Lsn>(all, lsns_at, count);
+  text = base::as_text(all.subspan(text_at));
+  bytes = std::move(prepared);
+  return ends.empty() || ends.back() == text.size();
+}
+
+bool MetadataView::open(cache::Handle prepared, const PartSlot& slot, const SectionContext&) {
+  const auto all = prepared.bytes();
+  const std::size_t text_at = slot.ref.rows * sizeof(std::uint32_t);
+  if (all.size() < text_at) return false;
+  ends = array_at<std::uint32_t>(all, 0, slot.ref.rows);
+  text = base::as_text(all.subspan(text_at));
+  bytes = std::move(prepared);
+  return ends.empty() || ends.back() == text.size();
+}
+
+}  // namespace varve::engine

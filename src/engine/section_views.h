@@ -1,0 +1,78 @@
+// Sections as the cache keeps them: laid out so that using one costs no decoding. The layouts live
+// in caches only; kSectionLayout changes with them.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "engine/generation.h"
+#include "format/manifest.h"
+#include "varve/cache/handle.h"
+#include "varve/types.h"
+
+namespace varve::engine {
+
+inline constexpr std::uint8_t kSectionLayout = 1;
+
+// Makes the bytes to cache from a verified section. `corrupt`: the section is malformed.
+Result<cache::Handle> prepare_section(format::Section section, base::Bytes bytes,
+                                      const PartSlot& slot, const SectionContext& context);
+
+// Rows of one part with what scoring needs. Views keep the bytes alive. An empty view: not loaded.
+struct RowsView {
+  static constexpr format::Section kSection = format::Section::rows;
+
+  cache::Handle bytes;
+  kernels::Rows rows;
+  const float* inverse_norms = nullptr;    // cosine only; 1 / |row|, 0 if extreme
+  std::span<const std::uint32_t> extreme;  // cosine only; see PartRows::extreme
+
+  // False: `bytes` are not a section of this part.
+  bool open(cache::Handle prepared, const PartSlot& slot, const SectionContext& context);
+};
+
+struct IdsView {
+  static constexpr format::Section kSection = format::Section::ids;
+
+  cache::Handle bytes;
+  std::span<const std::uint32_t> ends;
+  std::span<const Lsn> lsns;
+  std::string_view text;
+
+  bool open(cache::Handle prepared, const PartSlot& slot, const SectionContext& context);
+  std::string_view key(std::size_t row) const {
+    const std::size_t begin = row == 0 ? 0 : ends[row - 1];
+    return text.substr(begin, ends[row] - begin);
+  }
+};
+
+struct MetadataView {
+  static constexpr format::Section kSection = format::Section::metadata;
+
+  cache::Handle bytes;
+  std::span<const std::uint32_t> ends;
+  std::string_view text;
+
+  bool open(cache::Handle prepared, const PartSlot& slot, const SectionContext& context);
+  // Empty if there is none, also in a view that is empty because the part has no metadata.
+  std::string_view at(std::size_t row) const {
+    if (ends.empty()) return {};
+    const std::size_t begin = row == 0 ? 0 : ends[row - 1];
+    return text.substr(begin, ends[row] - begin);
+  }
+};
+
+// All live rows of a generation in byte order of their keys, with the keys.
+struct SortedRows {
+  std::vector<IdsView> ids;  // by part
+  std::vector<RowLocation> rows;
+
+  std::string_view key(const RowLocation& location) const {
+    return ids[location.part].key(location.row);
+  }
+};
+
+}  // namespace varve::engine
