@@ -159,12 +159,12 @@ Result<int> demo_cache(const Settings& settings) {
   {
     ProgressPrinter progress("demo", progress_style(settings.progress), base::system_clock());
     const ProgressSink sink = progress.sink();
-    sink({"compress", 0, 1, "sets"});
+    if (sink) sink({"compress", 0, 1, "sets"});
     compression = show_compression(bench.vectors);
     bench.progress = sink;
     VARVE_TRY(latency, show_latency(bench));
     load.watch = [&sink](std::size_t done, const cache::LayeredStats&) {
-      sink({"zipf", done, kWarmUp + kGets, "gets"});
+      if (sink) sink({"zipf", done, kWarmUp + kGets, "gets"});
     };
     VARVE_TRY(answer, run_zipf(load));
   }
