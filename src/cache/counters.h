@@ -33,7 +33,7 @@ class Counters {
   }
 
  private:
-  struct alignas(64) Lane {
+  struct alignas(kApart) Lane {
     std::array<std::atomic<std::uint64_t>, Count> values{};
   };
   std::array<Lane, ThreadRecord::kLanes> lanes_;

@@ -10,11 +10,14 @@ namespace varve::cache {
 
 struct Pinned;
 
+// What two threads write lies at least so far apart: processors fetch cache lines in pairs.
+inline constexpr std::size_t kApart = 128;
+
 // Lives for ever and passes to another thread when its own ends, so that handles may be let go of
 // by any thread at any time.
-struct alignas(64) ThreadRecord {
+struct alignas(kApart) ThreadRecord {
   static constexpr std::size_t kWords = 8;
-  static constexpr std::size_t kLanes = 64;
+  static constexpr std::size_t kLanes = 32;
 
   std::array<std::atomic<Pinned*>, kWords> words{};
   // Number among the records, from 0; kLanes - 1 for all that come late.

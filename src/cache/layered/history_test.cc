@@ -1,6 +1,6 @@
 // Many threads use a cache of several tiers, and everything that they get must be explainable.
 //
-//   VARVE_HISTORY_OPS   operations of each test (default: 200,000)
+//   VARVE_HISTORY_OPS   operations of each test (default: 50,000)
 //   VARVE_HISTORY_SEED  what to draw from (default: 1)
 #include <gtest/gtest.h>
 
@@ -80,7 +80,7 @@ class HistoryTest : public testing::TestWithParam<std::string_view> {
  protected:
   HistoryTest()
       : seed_(from_environment("VARVE_HISTORY_SEED", 1)),
-        ops_(from_environment("VARVE_HISTORY_OPS", 200'000)),
+        ops_(from_environment("VARVE_HISTORY_OPS", 50'000)),
         source_(std::make_shared<HistorySource>(histories_, seed_)) {}
 
   void open(bool has_persistent) {
