@@ -198,7 +198,7 @@ Rows measure_l2(const CacheBench& bench, const std::string& name) {
 }
 
 Rows measure_two_threads(const CacheBench&, const std::string& name) {
-  constexpr std::size_t kGets = 40'000;
+  constexpr std::size_t kGets = 400'000;
   VARVE_TRY(const auto ours, filled_ram(kFewKeys));
   const auto peer = filled_peer<Vector>(kFewKeys, vector_of);
   std::vector<KeyStream> streams(2, KeyStream(kFewKeys));
