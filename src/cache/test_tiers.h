@@ -9,7 +9,10 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
+#include "cache/disk/memory_files.h"
 #include "varve/cache/compress.h"
+#include "varve/cache/disk.h"
 #include "varve/cache/memory.h"
 
 namespace varve::cache {
@@ -27,6 +30,7 @@ struct TierKind {
   std::function<std::unique_ptr<Tier>(const TierSetup&)> make;
   bool keeps_encoded = true;  // a value that comes encoded is returned so
   bool charges_memory = true;
+  bool tells_values = true;  // of entries that leave
 };
 
 inline std::unique_ptr<EvictionPolicy> policy_for_test(std::string_view name) {
@@ -47,6 +51,58 @@ inline std::unique_ptr<Tier> memory_tier(const TierSetup& setup, std::string_vie
   return make_memory_tier(std::move(options), policy_for_test(policy));
 }
 
+// The time of a test for what wants a clock.
+class ClockOfTest final : public base::Clock {
+ public:
+  explicit ClockOfTest(std::function<std::int64_t()> now_ms) : now_ms_(std::move(now_ms)) {}
+  base::TimePoint now() const override {
+    return base::TimePoint(std::chrono::milliseconds(now_ms_()));
+  }
+  std::int64_t wall_ms() const override { return now_ms_(); }
+  void sleep_for(base::Duration) override {}
+
+ private:
+  const std::function<std::int64_t()> now_ms_;
+};
+
+// A disk tier on files in memory, with all that it needs.
+class DiskTierOfTest final : public Tier {
+ public:
+  DiskTierOfTest(const TierSetup& setup, std::string_view policy) : clock_(setup.now_ms) {
+    DiskOptions options;
+    options.folder = "tier";
+    options.capacity = setup.capacity;
+    options.on_removal = setup.on_removal;
+    options.files = &files_;
+    options.clock = &clock_;
+    auto tier = open_disk_tier(std::move(options), policy_for_test(policy));
+    EXPECT_TRUE(tier) << (tier ? "" : tier.error().message);
+    tier_ = std::move(*tier);
+  }
+
+  std::string_view name() const override { return tier_->name(); }
+  Handle get(const Key& key) override { return tier_->get(key); }
+  bool put(const Key& key, const Handle& value, const PutOptions& options) override {
+    return tier_->put(key, value, options);
+  }
+  bool remove(const Key& key) override { return tier_->remove(key); }
+  bool may_contain(const Key& key) const override { return tier_->may_contain(key); }
+  bool pin(const Key& key, std::int64_t until_ms) override { return tier_->pin(key, until_ms); }
+  bool unpin(const Key& key) override { return tier_->unpin(key); }
+  void each(const Visit& take) const override { tier_->each(take); }
+  void set_capacity(const Capacity& capacity) override { tier_->set_capacity(capacity); }
+  Capacity capacity() const override { return tier_->capacity(); }
+  TierStats stats() const override { return tier_->stats(); }
+  void maintain() override { tier_->maintain(); }
+  bool is_persistent() const override { return true; }
+  void set_owner(TierOwner* owner) override { tier_->set_owner(owner); }
+
+ private:
+  ClockOfTest clock_;
+  MemoryFiles files_;
+  std::unique_ptr<Tier> tier_;  // last: uses the others to its end
+};
+
 // A new kind of tier is one more line here.
 inline std::vector<TierKind> tier_kinds() {
   std::vector<TierKind> kinds;
@@ -62,6 +118,13 @@ inline std::vector<TierKind> tier_kinds() {
   kinds.push_back({"ram_in_four_shards",
                    [](const TierSetup& setup) { return memory_tier(setup, "s3-fifo", {}, 4); },
                    false});
+  for (const std::string_view policy : {"fifo", "lru"}) {
+    kinds.push_back({"disk_" + std::string(policy),
+                     [policy](const TierSetup& setup) {
+                       return std::make_unique<DiskTierOfTest>(setup, policy);
+                     },
+                     true, false, false});
+  }
   return kinds;
 }
 

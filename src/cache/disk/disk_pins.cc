@@ -51,8 +51,11 @@ bool DiskTier::unpin(const Key& key) {
 
 void DiskTier::release_pins() {
   const std::scoped_lock lock(mutex_);
+  // Also after the capacity became less.
+  const std::uint64_t limit = capacity_.bytes / 2;
   std::erase_if(pins_, [&](const auto& pin) {
-    if (!is_expired(pin.second)) return false;
+    const bool is_too_much = limit != 0 && pinned_bytes_ > limit;
+    if (!is_too_much && !is_expired(pin.second)) return false;
     set_pinned({pin.first, {}, nullptr}, false);
     return true;
   });

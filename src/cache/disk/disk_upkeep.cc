@@ -104,6 +104,7 @@ void DiskTier::set_capacity(const Capacity& capacity) {
   {
     const base::Turn::Held held(turn_);
     apply_capacity(capacity);
+    release_pins();
     evict_surplus(left);
     const auto segment = active();
     if (segment && segment->disk_bytes() > segment_bytes_) seal_active();

@@ -94,7 +94,14 @@ class HistoryTest : public testing::TestWithParam<std::string_view> {
     };
     add(160 * kKiB, false, false);
     add(200 * kKiB, true, false);
-    if (has_persistent) add(200 * kKiB, true, true);
+    if (has_persistent) {
+      // A policy that chooses entries is the one of the test in the memory tiers only.
+      const bool chooses = GetParam() != "fifo" && seed_ % 2 == 0;
+      tiers.push_back(std::make_unique<YieldingTier>(
+          std::make_unique<DiskTierOfTest>(TierSetup{{400 * kKiB, 0}, {}, now_ms},
+                                           chooses ? "lru" : "fifo"),
+          true, seed_ + tiers.size()));
+    }
     options_.clock = &histories_.clock();
     options_.negative_ttl = std::chrono::milliseconds(20);
     options_.move_bytes_max = 100 * kKiB;
