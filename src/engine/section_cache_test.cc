@@ -200,7 +200,8 @@ TEST(SectionCache, ADroppedIndexLeavesAllTiers) {
   ASSERT_TRUE(process.index()->warm({}));
   EXPECT_GT((*process.database().cache_status(false)).tiers[1].items, 0U);
   ASSERT_TRUE(process.database().drop_index(kName));
-  for (const auto& tier : (*process.database().cache_status(false)).tiers) {
+  const CacheStatus status = *process.database().cache_status(false);
+  for (const auto& tier : status.tiers) {
     EXPECT_EQ(tier.items, 0U) << tier.name;
   }
 }

@@ -57,7 +57,7 @@ def test_a_restarted_process_is_warm_from_disk(varve, filled, tmp_path):
 
 def test_pins_outlive_the_process_and_evict_empties(varve, filled, tmp_path):
     flags = ["--cache", tmp_path / "c"]
-    assert varve.json(*flags, "cache", "pin", "demo/cached", "--ttl", "1h")["pinned_bytes"] > 0
+    assert varve.json(*flags, "cache", "pin", "demo/cached", "--ttl", "30m")["pinned_bytes"] > 0
     assert tiers(varve, *flags)["disk"]["pinned_items"] > 0
     assert varve.json(*flags, "cache", "unpin", "demo/cached")["unpinned_sections"] > 0
     assert tiers(varve, *flags)["disk"]["pinned_items"] == 0
