@@ -72,6 +72,10 @@ class MapIndex final : public Index {
   Result<CompactReport> compact(const CompactOptions&) override { return unused(); }
   Result<FsckReport> fsck(const ProgressSink&) override { return unused(); }
   Result<IndexInfo> info() override { return unused(); }
+  Result<std::uint64_t> warm(const ProgressSink&) override { return unused(); }
+  Result<std::uint64_t> pin(std::chrono::seconds, const ProgressSink&) override { return unused(); }
+  Result<std::uint64_t> unpin() override { return unused(); }
+  Result<std::uint64_t> evict() override { return unused(); }
   void close() override {}
 
  private:
@@ -104,6 +108,7 @@ class MapDatabase final : public Database {
     return {};
   }
   Result<std::vector<IndexName>> list_indexes() override { return std::vector<IndexName>(); }
+  Result<CacheStatus> cache_status(bool) override { return CacheStatus(); }
 };
 
 const IndexName kName{"demo", "notes"};
