@@ -89,7 +89,10 @@ class Maker final : public Source {
     std::optional<Loaded> next() override {
       if (done == keys.size()) return std::nullopt;
       Handle value = value_of(keys[done]);
-      return Loaded{done++, std::move(value)};
+      Loaded loaded;
+      loaded.index = done++;
+      loaded.value = std::move(value);
+      return loaded;
     }
     std::vector<std::uint64_t> keys;
     std::size_t done = 0;

@@ -14,7 +14,9 @@ class NoLoads final : public cache::Loads {
   explicit NoLoads(std::size_t keys) : keys_(keys) {}
   std::optional<Loaded> next() override {
     if (next_ == keys_) return std::nullopt;
-    return Loaded{next_++, cache::Handle()};
+    Loaded nothing;
+    nothing.index = next_++;
+    return nothing;
   }
 
  private:
