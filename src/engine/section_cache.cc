@@ -13,6 +13,8 @@ namespace {
 // So much of a uuid is as good as all of it, and a key fits beside its entry.
 constexpr std::size_t kIndexBytes = 14;
 constexpr std::size_t kArrayAlign = 16;
+// Entries that are not known by then are pinned by the next process.
+constexpr std::chrono::seconds kPinsTime{10};
 using SectionKey = std::array<char, 24>;
 std::string_view text_of(const SectionKey& key) { return {key.data(), key.size()}; }
 
@@ -196,7 +198,7 @@ void SectionCache::restore_pins(std::int64_t now_ms) {
     }
   }
   if (by_prefix.empty()) return;
-  disk()->wait_until_known();
+  disk()->wait_until_known(kPinsTime);
   std::vector<std::pair<std::string, std::int64_t>> keys;
   disk()->each([&](std::string_view key, std::uint64_t, bool) {
     const auto pin = by_prefix.find(std::string(key.substr(0, kIndexBytes)));

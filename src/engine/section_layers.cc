@@ -19,6 +19,7 @@ constexpr std::uint64_t kRamBytesInTests = std::uint64_t{256} << 20;
 constexpr std::uint64_t kMoveShare = 8;
 constexpr std::uint64_t kMoveBytesMax = std::uint64_t{64} << 20;
 constexpr std::uint64_t kPolicySeed = 1;
+constexpr std::chrono::milliseconds kKnownTime{250};
 // Sections of one database at a Redis server that has other uses too.
 constexpr const char* kRedisNameSpace = "varve:sections";
 
@@ -62,6 +63,9 @@ Result<std::shared_ptr<SectionCache>> make_section_cache(const CacheOptions& opt
     VARVE_TRY(auto fifo, cache::make_policy("fifo", kPolicySeed));
     auto tier = cache::open_disk_tier(std::move(disk), std::move(fifo));
     if (!tier) return tl::unexpected(tier.error().with_context("cache.disk_dir"));
+    // A short-lived process would be over before its warm entries are known; a large folder goes on
+    // in the background.
+    (*tier)->wait_until_known(kKnownTime);
     tiers.push_back(std::move(*tier));
   }
   if (!options.redis_url.empty()) {

@@ -2,6 +2,7 @@
 // them.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <span>
@@ -130,8 +131,9 @@ class Tier {
   // Removes what has expired and does what else was put off. Called now and then.
   virtual void maintain() = 0;
 
-  // Waits until the entries that an earlier process left are known.
-  virtual void wait_until_known() {}
+  // Waits until the entries that an earlier process left are known, so long at most. False: they
+  // are not all known yet.
+  virtual bool wait_until_known(std::chrono::milliseconds at_most);
   // Whether entries outlive the process, so that a loaded value is worth writing at once.
   virtual bool is_persistent() const { return false; }
   // Once, before the first put; null: nobody. The owner outlives the calls it gets.

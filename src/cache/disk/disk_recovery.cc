@@ -44,10 +44,15 @@ void DiskTier::start(const std::vector<FileAccess::Entry>& found) {
   if (background_ == nullptr || !background_->post(task)) own_thread_ = std::thread(task);
 }
 
-void DiskTier::wait_until_known() {
-  if (!recovery_) return;
+bool DiskTier::wait_until_known(std::chrono::milliseconds at_most) {
+  if (!recovery_) return true;
+  // A wait for a thread: the time of the system, whatever the entries are told.
+  const base::TimePoint until = base::system_clock().now() + at_most;
   std::unique_lock lock(recovery_->mutex);
-  while (!recovery_->done) recovery_->changed.wait(lock);
+  while (!recovery_->done && base::system_clock().now() < until) {
+    recovery_->changed.wait_until(lock, until);
+  }
+  return recovery_->done;
 }
 
 void DiskTier::stop_recovery() {

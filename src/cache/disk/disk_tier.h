@@ -49,7 +49,7 @@ class DiskTier final : public Tier {
   Capacity capacity() const override;
   TierStats stats() const override;
   void maintain() override;
-  void wait_until_known() override;
+  bool wait_until_known(std::chrono::milliseconds at_most) override;
   bool is_persistent() const override { return true; }
   void set_owner(TierOwner* owner) override;
 

@@ -21,6 +21,8 @@ constexpr std::size_t kKeysPerWrite = 1024;
 
 // After so long a get stops waiting for the load of another thread and loads for itself.
 constexpr std::chrono::seconds kPatience{2};
+// A disk tier reads the indexes of a gigabyte in a tenth of a second.
+constexpr std::chrono::minutes kSettleTime{10};
 
 // Where nothing was given.
 class NoSource final : public Source {
@@ -466,7 +468,7 @@ LayeredStats StackedCache::stats() const {
 
 void StackedCache::settle() {
   for (const auto& tier : tiers_) {
-    tier->wait_until_known();
+    tier->wait_until_known(kSettleTime);
     tier->maintain();
   }
   moves_.settle();

@@ -29,6 +29,7 @@ TEST_P(EveryMemoryPolicy, NeverChargesMoreThanItsCapacity) {
   const std::string bytes = noise(kMiB, seed);
   for (const std::uint64_t capacity : {64 * 1024UL, kMiB, 16 * kMiB}) {
     const auto tier = memory_tier({{capacity, 0}, {}, [] { return kTestStartMs; }}, GetParam());
+    std::uint64_t most = 0;
     for (int i = 0; i < 3000; ++i) {
       const std::string key = std::to_string(random.below(5000));
       const std::size_t size = random.below(bytes.size() >> random.below(20));
@@ -39,8 +40,9 @@ TEST_P(EveryMemoryPolicy, NeverChargesMoreThanItsCapacity) {
       ASSERT_LE(stats.resident_bytes, capacity);
       ASSERT_LE(stats.value_bytes + stats.index_bytes, stats.resident_bytes);
       ASSERT_EQ(stats.held_bytes, 0U);
+      most = std::max(most, stats.value_bytes);
     }
-    EXPECT_GT(tier->stats().value_bytes, capacity / 4);
+    EXPECT_GT(most, capacity / 4);
   }
 }
 
