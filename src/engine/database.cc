@@ -133,6 +133,7 @@ struct Parts {
   base::Random random = base::Random::from_entropy();
   std::unique_ptr<base::Pool> compute;
   std::unique_ptr<base::Pool> background;
+  std::unique_ptr<base::Pool> moves;  // between tiers: these must not wait for a rebuild
 };
 
 Result<Env> make_env(std::shared_ptr<store::ObjectStore> store, const DatabaseOptions& options) {
@@ -141,6 +142,7 @@ Result<Env> make_env(std::shared_ptr<store::ObjectStore> store, const DatabaseOp
   auto parts = std::make_shared<Parts>();
   parts->compute = base::make_thread_pool(width - 1);
   parts->background = base::make_thread_pool(1);
+  parts->moves = base::make_thread_pool(1);
   Env env;
   env.owned = parts;
   env.meter = std::make_shared<store::MeterStore>(std::move(store));
@@ -155,7 +157,7 @@ Result<Env> make_env(std::shared_ptr<store::ObjectStore> store, const DatabaseOp
   env.fold_ops_min = options.fold_ops_min;
   env.owner = process_identity();
   env.owner_is_gone = [](const std::string& owner) { return process_is_gone(owner); };
-  VARVE_TRY(env.sections, make_section_cache(options.cache, *env.clock, env.background));
+  VARVE_TRY(env.sections, make_section_cache(options.cache, *env.clock, parts->moves.get()));
   return env;
 }
 
