@@ -25,7 +25,7 @@ class RedisBench : public benchmark::Fixture {
     options.timeout = std::chrono::milliseconds(500);
     tier_ = std::move(*open_redis_tier(options));
     for (std::size_t i = 0; i < kKeys; ++i) names_.push_back(fmt::format("key-{}", i));
-    keys_.assign(names_.begin(), names_.end());
+    for (const std::string& name : names_) keys_.emplace_back(name);
     values_.assign(kKeys, Handle::copy_of(base::as_bytes(std::string(kValueBytes, 'v'))));
     tier_->put_batch(keys_, values_, {});
   }

@@ -1,5 +1,6 @@
 #include "cache/store/pack.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -73,8 +74,8 @@ TEST(Pack, NamesSortBySequenceAndAreReadBack) {
   ASSERT_TRUE(parsed);
   EXPECT_EQ(parsed->sequence, 42U);
   EXPECT_EQ(parsed->level, 3U);
-  EXPECT_FALSE(parse_pack_name("x" + name.text()));
-  EXPECT_FALSE(parse_pack_name("+" + name.text().substr(1)));
+  EXPECT_FALSE(parse_pack_name(fmt::format("x{}", name.text())));
+  EXPECT_FALSE(parse_pack_name(fmt::format("+{}", name.text().substr(1))));
   EXPECT_FALSE(parse_pack_name(""));
 }
 
