@@ -52,7 +52,7 @@ std::optional<DiskTier::Found> DiskTier::look_up_for_get(std::uint64_t hash) {
   IndexEntry& entry = index_.at(slot);
   entry.visited = 1;
   entry.hit = 1;
-  if (asks_policy() && entry.pinned == 0) policy_->touch(slot);
+  if (asks_policy() && entry.pinned == 0 && slot != leaving_) policy_->touch(slot);
   return Found{slot, entry, segments_[entry.segment]};
 }
 

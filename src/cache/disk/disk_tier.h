@@ -216,6 +216,8 @@ class DiskTier final : public Tier {
   std::map<std::uint32_t, SegmentId> by_number_ VARVE_GUARDED_BY(mutex_);
   std::shared_ptr<Segment> active_ VARVE_GUARDED_BY(mutex_);
   std::unordered_map<SlotId, std::int64_t> pins_ VARVE_GUARDED_BY(mutex_);  // until when
+  // Chosen by the policy, which does not know it any more, and not taken out yet.
+  SlotId leaving_ VARVE_GUARDED_BY(mutex_) = kNowhere;
   bool recovering_ VARVE_GUARDED_BY(mutex_) = false;
   // Hashes of which no older record counts, while recovery may still meet some.
   std::unordered_set<std::uint64_t> overruled_ VARVE_GUARDED_BY(mutex_);

@@ -49,6 +49,7 @@ void DiskTier::evict_surplus(Leaving& left) {
       if (by_entry_) {
         if (policy_->size() == 0) return;
         const SlotId slot = policy_->evict();
+        leaving_ = slot;
         victim = Found{slot, index_.at(slot), segments_[index_.at(slot).segment]};
       }
     }

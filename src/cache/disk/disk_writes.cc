@@ -234,6 +234,7 @@ void DiskTier::take_out(const Found& found, Cause cause, Fate fate, Leaving& lef
       policy_->remove(found.slot);
     }
     index_.erase(found.slot);
+    leaving_ = kNowhere;
     note_left(entry, cause, identity, left);
     if (recovering_) overruled_.insert(entry.hash);
   }

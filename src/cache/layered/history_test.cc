@@ -95,11 +95,9 @@ class HistoryTest : public testing::TestWithParam<std::string_view> {
     add(160 * kKiB, false, false);
     add(200 * kKiB, true, false);
     if (has_persistent) {
-      // A policy that chooses entries is the one of the test in the memory tiers only.
-      const bool chooses = GetParam() != "fifo" && seed_ % 2 == 0;
+      // fifo gives up whole segments, all others entries.
       tiers.push_back(std::make_unique<YieldingTier>(
-          std::make_unique<DiskTierOfTest>(TierSetup{{400 * kKiB, 0}, {}, now_ms},
-                                           chooses ? "lru" : "fifo"),
+          std::make_unique<DiskTierOfTest>(TierSetup{{400 * kKiB, 0}, {}, now_ms}, GetParam()),
           true, seed_ + tiers.size()));
     }
     options_.clock = &histories_.clock();
