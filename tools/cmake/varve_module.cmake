@@ -37,8 +37,9 @@ function(varve_module name)
     # Not part of `all`: a sanitizer build has no use for them. `varve_benches` builds every one.
     add_executable(${name}_bench EXCLUDE_FROM_ALL ${benches})
     add_dependencies(varve_benches ${name}_bench)
+    # What benches share with tests may say EXPECT.
     target_link_libraries(${name}_bench PRIVATE
-      varve_${name} varve_compiler benchmark::benchmark_main)
+      varve_${name} varve_compiler benchmark::benchmark_main GTest::gtest)
   endif()
   if(VARVE_FUZZ)
     foreach(fuzzer ${fuzzers})
