@@ -40,8 +40,8 @@ class Times {
 };
 
 // Keys in the order in which they are asked for, one after the other in memory: what is measured is
-// the cache, not the search for the next key. Keys are uniform and random. Two threads, each with its
-// own, share no cache line.
+// the cache, not the search for the next key. Keys are uniform and random. Two threads, each with
+// its own, share no cache line.
 class alignas(128) KeyStream {
  public:
   static constexpr std::size_t kKeyBytes = 20;
