@@ -92,18 +92,17 @@ struct Asked {
 
 // One variable for the answer on all paths, so that it is made in the caller's place.
 Result<Handle> StackedCache::get(std::string_view text) {
-  const bool is_valid = !text.empty() && text.size() <= kKeyBytesMax;
+  const bool is_valid = text.size() - 1 < kKeyBytesMax;
   const Key key(text, is_valid ? key_hash(text) : 0);
   Result<Handle> answer(tl::in_place, Asked{is_valid ? first_ : nullptr, key});
   if (*answer && answer->method() == 0) [[likely]] {
     return answer;
   }
-  answer = get_further(key, *answer);
+  get_further(key, answer);
   return answer;
 }
 
-// After the first tier had `kept`, perhaps nothing.
-Result<Handle> StackedCache::get_further(const Key& key, const Handle& kept) {
+Result<Handle> StackedCache::find_further(const Key& key, const Handle& kept) {
   VARVE_CHECK(check_key(key.bytes));
   if (kept) {
     Handle hit = take_found(key, kept, 0, 0);
@@ -114,6 +113,10 @@ Result<Handle> StackedCache::get_further(const Key& key, const Handle& kept) {
     return std::move(found.value);
   }
   return load(key);
+}
+
+void StackedCache::get_further(const Key& key, Result<Handle>& answer) {
+  answer = find_further(key, *answer);
 }
 
 StackedCache::Found StackedCache::find_below(const Key& key, std::size_t first) {

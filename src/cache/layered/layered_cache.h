@@ -81,7 +81,9 @@ class StackedCache final : public LayeredCache {
   // Makes a value of what a tier had and moves it up if that is due. Empty: it was damaged.
   Handle take_found(const Key& key, const Handle& kept, std::size_t number, std::uint64_t version);
 
-  Result<Handle> get_further(const Key& key, const Handle& kept);
+  // After the first tier had `kept`, perhaps nothing.
+  Result<Handle> find_further(const Key& key, const Handle& kept);
+  [[gnu::noinline]] void get_further(const Key& key, Result<Handle>& answer);
   Result<Handle> load(const Key& key);
   // For the load of another, with some patience.
   Result<Handle> wait_for(const Key& key, const std::shared_ptr<Flight>& flight, Source& source);

@@ -2,6 +2,7 @@
 // a lock may look at any entry at any time.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <bit>
@@ -50,24 +51,25 @@ void free_block(Block* block);  // null: nothing to do
 // malloc keeps the pages between blocks that live: gives them back if much was freed of late.
 void give_back_freed_pages();
 
-// memcmp without the call: keys are short and nearly always equal here.
-inline bool same_bytes(const char* a, const char* b, std::size_t bytes) {
-  const auto word = [](const char* at) {
-    std::uint64_t value;
-    std::memcpy(&value, at, sizeof(value));
-    return value;
+// memcmp of at most kInlineKeyBytes without the call: keys are short and nearly always equal here,
+// so that all words are looked at without a branch; they overlap.
+inline bool same_short(const char* a, const char* b, std::size_t bytes) {
+  const auto differ = [&](std::size_t at) {
+    std::uint64_t of_a, of_b;
+    std::memcpy(&of_a, a + at, sizeof(of_a));
+    std::memcpy(&of_b, b + at, sizeof(of_b));
+    return of_a ^ of_b;
   };
-  if (bytes < sizeof(std::uint64_t)) {
+  constexpr std::size_t kWord = sizeof(std::uint64_t);
+  static_assert(kInlineKeyBytes <= 3 * kWord);
+  if (bytes < kWord) [[unlikely]] {
     for (std::size_t i = 0; i < bytes; ++i) {
       if (a[i] != b[i]) return false;
     }
     return true;
   }
-  const std::size_t last = bytes - sizeof(std::uint64_t);
-  for (std::size_t i = 0; i < last; i += sizeof(std::uint64_t)) {
-    if (word(a + i) != word(b + i)) return false;
-  }
-  return word(a + last) == word(b + last);
+  const std::size_t last = bytes - kWord;
+  return (differ(0) | differ(std::min(last, kWord)) | differ(last)) == 0;
 }
 
 // State as in Pinned. Everything else is written before the entry is live and stays until it is
@@ -95,10 +97,16 @@ struct alignas(64) Entry : Pinned {
   }
   std::byte* payload() const { return reinterpret_cast<std::byte*>(block) + payload_at; }
   bool has_key(std::string_view other) const {
-    return other.size() == key_bytes && same_bytes(key().data(), other.data(), key_bytes);
+    if (other.size() != key_bytes) return false;
+    if (key_bytes > kInlineKeyBytes) return key() == other;
+    return same_short(inline_key.data(), other.data(), key_bytes);
   }
   bool is_marked(std::uint8_t mark) const {
     return (marks.load(std::memory_order_relaxed) & mark) != 0;
+  }
+  // A hit that is not the first one and needs no clock.
+  bool is_plain_again() const {
+    return (marks.load(std::memory_order_relaxed) & (kHit | kExpires)) == kHit;
   }
   void mark(std::uint8_t mark) { marks.fetch_or(mark, std::memory_order_relaxed); }
   void unmark(std::uint8_t mark) {

@@ -33,10 +33,10 @@ Shard::~Shard() = default;
 
 inline bool Shard::is_live(const Entry& entry, const Key& key) {
   return (entry.state.load(std::memory_order_seq_cst) & Pinned::kLive) != 0 &&
-         entry.hash == key.hash && entry.has_key(key.bytes);
+         entry.has_key(key.bytes);
 }
 
-inline Entry* Shard::announce(std::atomic<Pinned*>& word, const Key& key) const {
+Entry* Shard::announce(std::atomic<Pinned*>& word, const Key& key) const {
   Entry* found = nullptr;
   table_.search(key.hash, [&](Entry& entry) {
     hazard::announce(word, &entry);
@@ -77,26 +77,22 @@ inline Handle Shard::handle_of(Entry& entry, std::atomic<Pinned*>* word) {
 
 inline void Shard::note_hit(const ThreadRecord& me, Entry& entry) {
   shared_->counts.add(me, MemoryShared::hits);
-  if (!entry.is_marked(Entry::kHit)) [[unlikely]] {
-    entry.mark(Entry::kHit);
-  }
-  const SlotId slot = entry.slot;
   if (hit_marks_.marks != nullptr) {
-    hit_marks_.marks->raise(slot, hit_marks_.most);
+    hit_marks_.marks->raise(entry.slot, hit_marks_.most);
   } else if (touch_is_concurrent_) {
-    policy_->touch(slot);
+    policy_->touch(entry.slot);
   } else {
-    touch_locked(entry, slot);
+    touch_locked(entry, entry.slot);
   }
 }
 
-Handle Shard::hit_that_may_be_over(const ThreadRecord& me, Entry& entry,
-                                   std::atomic<Pinned*>* word) {
+Handle Shard::first_or_timed_hit(const ThreadRecord& me, Entry& entry, std::atomic<Pinned*>* word) {
   Handle handle = handle_of(entry, word);
   if (entry.is_marked(Entry::kExpires) && handle.expires_ms() <= shared_->now_ms()) {
     shared_->counts.add(me, MemoryShared::misses);
     return {};
   }
+  if (!entry.is_marked(Entry::kHit)) entry.mark(Entry::kHit);
   note_hit(me, entry);
   return handle;
 }
@@ -110,23 +106,31 @@ void Shard::touch_locked(Entry& entry, SlotId slot) {
   if (live && !entry.is_marked(Entry::kUserPinned)) policy_->touch(slot);
 }
 
+// What nearly every hit is, and nothing else, so that it is a straight run of instructions.
 Handle Shard::get(const Key& key) {
   ThreadRecord& me = this_thread_record();
-  const std::uint32_t changes = table_.changes();
   std::atomic<Pinned*>* const word = me.free_word();
-  Entry* const found = word != nullptr ? announce(*word, key) : nullptr;
-  if (found == nullptr) return get_otherwise(me, key, changes, word != nullptr);
-  if (found->is_marked(Entry::kExpires)) return hit_that_may_be_over(me, *found, word);
-  note_hit(me, *found);
-  return handle_of(*found, word);
+  Entry* const entry = table_.likely(key.hash);
+  if (word == nullptr || entry == nullptr) [[unlikely]] {
+    return search(me, key);
+  }
+  hazard::announce(*word, entry);
+  if (!is_live(*entry, key)) [[unlikely]] {
+    word->store(nullptr, std::memory_order_release);
+    return search(me, key);
+  }
+  if (!entry->is_plain_again()) [[unlikely]] {
+    return first_or_timed_hit(me, *entry, word);
+  }
+  note_hit(me, *entry);
+  return handle_of(*entry, word);
 }
 
-Handle Shard::get_otherwise(ThreadRecord& me, const Key& key, std::uint32_t changes,
-                            bool has_word) {
-  if (!has_word) {
-    Entry* const found = count_pin(key);
-    if (found != nullptr) return hit_that_may_be_over(me, *found, nullptr);
-  }
+Handle Shard::search(ThreadRecord& me, const Key& key) {
+  const std::uint32_t changes = table_.changes();
+  std::atomic<Pinned*>* const word = me.free_word();
+  Entry* const found = word != nullptr ? announce(*word, key) : count_pin(key);
+  if (found != nullptr) return first_or_timed_hit(me, *found, word);
   // It may have moved past the search.
   const bool is_miss = changes % 2 == 0 && changes == table_.changes();
   if (!is_miss) return get_locked(key);
@@ -141,7 +145,7 @@ Handle Shard::get_locked(const Key& key) {
     found = find(key);
     if (found != nullptr) found->pin_again();
   }
-  if (found != nullptr) return hit_that_may_be_over(this_thread_record(), *found, nullptr);
+  if (found != nullptr) return first_or_timed_hit(this_thread_record(), *found, nullptr);
   shared_->counts.add(MemoryShared::misses);
   return {};
 }

@@ -69,18 +69,17 @@ class alignas(64) Shard {
 
   Entry* find(const Key& key) const;  // under the lock
   [[gnu::always_inline]] static inline bool is_live(const Entry& entry, const Key& key);
-  [[gnu::always_inline]] inline Entry* announce(std::atomic<Pinned*>& word, const Key& key) const;
-  [[gnu::noinline]] Entry* count_pin(const Key& key) const;
+  Entry* announce(std::atomic<Pinned*>& word, const Key& key) const;
+  Entry* count_pin(const Key& key) const;
   // Takes over a pin, or what was announced in `word`.
   [[gnu::always_inline]] static inline Handle handle_of(Entry& entry, std::atomic<Pinned*>* word);
   // Counts a hit and tells the policy.
   [[gnu::always_inline]] inline void note_hit(const ThreadRecord& me, Entry& entry);
   // The handle of a hit, which it counts and tells the policy. Empty: its time is over.
-  [[gnu::noinline]] Handle hit_that_may_be_over(const ThreadRecord& me, Entry& entry,
-                                                std::atomic<Pinned*>* word);
-  // For get() without what it found by its word.
-  [[gnu::noinline]] Handle get_otherwise(ThreadRecord& me, const Key& key, std::uint32_t changes,
-                                         bool has_word);
+  [[gnu::noinline]] Handle first_or_timed_hit(const ThreadRecord& me, Entry& entry,
+                                              std::atomic<Pinned*>* word);
+  // For get() where the first look found nothing.
+  [[gnu::noinline]] Handle search(ThreadRecord& me, const Key& key);
   [[gnu::noinline]] void touch_locked(Entry& entry, SlotId slot);
   [[gnu::noinline]] Handle get_locked(const Key& key);
   Entry* fill(const Key& key, const Handle& value, Block* block);

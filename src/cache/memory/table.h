@@ -27,6 +27,17 @@ class Table {
     current_.store(tables_.back().get());
   }
 
+  // The first entry of the bucket of `hash` whose tag fits: nearly always the one that is sought,
+  // if it is there. Null: there is none.
+  Entry* likely(std::uint64_t hash) const {
+    const Buckets& buckets = *current_.load(std::memory_order_acquire);
+    const Bucket& bucket = buckets.at[hash & buckets.mask];
+    const std::uint64_t fits =
+        cells_that_fit(bucket.word.load(std::memory_order_acquire), kOnes * tag_of(hash));
+    if (fits == 0) return nullptr;
+    return bucket.entries.data()[std::countr_zero(fits) / 8].load(std::memory_order_acquire);
+  }
+
   // Calls `matches(entry)` for entries whose tag fits `hash` until it returns true, and returns
   // whether it did.
   template <typename Matches>
@@ -38,9 +49,7 @@ class Table {
     for (std::size_t looked = 0; looked <= buckets.mask; ++looked, i = (i + 1) & buckets.mask) {
       const Bucket& bucket = buckets.at[i];
       const std::uint64_t word = bucket.word.load(std::memory_order_acquire);
-      // Marks the highest bit of each byte that equals the tag, and now and then of one above it.
-      const std::uint64_t different = word ^ tags;
-      std::uint64_t fits = (different - kOnes) & ~different & kOnes << 7;
+      std::uint64_t fits = cells_that_fit(word, tags);
       for (; fits != 0; fits &= fits - 1) {
         const unsigned cell = static_cast<unsigned>(std::countr_zero(fits)) / 8;
         // Null in a cell that is empty.
@@ -103,7 +112,7 @@ class Table {
 
  private:
   static constexpr unsigned kCells = 6;
-  static constexpr std::size_t kFill = 3;  // entries a bucket, before the table grows
+  static constexpr std::size_t kFill = 4;  // entries a bucket, before the table grows
   static constexpr std::size_t kBucketsMin = 16;
   static constexpr std::uint64_t kOnes = 0x0000010101010101;  // one in each tag
   static constexpr int kOverranShift = 48;
@@ -145,6 +154,11 @@ class Table {
   static std::uint64_t tag_of(std::uint64_t hash) {
     const std::uint64_t tag = hash >> 40 & 0xFF;
     return tag == 0 ? 1 : tag;
+  }
+  // The highest bit of each byte that equals the tag, and now and then of one above it.
+  static std::uint64_t cells_that_fit(std::uint64_t word, std::uint64_t tags) {
+    const std::uint64_t different = word ^ tags;
+    return (different - kOnes) & ~different & kOnes << 7;
   }
   static unsigned cell_with(const Bucket& bucket, const Entry& entry) {
     const std::uint64_t word = bucket.word.load(std::memory_order_relaxed);
