@@ -51,27 +51,6 @@ void free_block(Block* block);  // null: nothing to do
 // malloc keeps the pages between blocks that live: gives them back if much was freed of late.
 void give_back_freed_pages();
 
-// memcmp of at most kInlineKeyBytes without the call: keys are short and nearly always equal here,
-// so that all words are looked at without a branch; they overlap.
-inline bool same_short(const char* a, const char* b, std::size_t bytes) {
-  const auto differ = [&](std::size_t at) {
-    std::uint64_t of_a, of_b;
-    std::memcpy(&of_a, a + at, sizeof(of_a));
-    std::memcpy(&of_b, b + at, sizeof(of_b));
-    return of_a ^ of_b;
-  };
-  constexpr std::size_t kWord = sizeof(std::uint64_t);
-  static_assert(kInlineKeyBytes <= 3 * kWord);
-  if (bytes < kWord) [[unlikely]] {
-    for (std::size_t i = 0; i < bytes; ++i) {
-      if (a[i] != b[i]) return false;
-    }
-    return true;
-  }
-  const std::size_t last = bytes - kWord;
-  return (differ(0) | differ(std::min(last, kWord)) | differ(last)) == 0;
-}
-
 // State as in Pinned. Everything else is written before the entry is live and stays until it is
 // free again, but for the marks.
 struct alignas(64) Entry : Pinned {
@@ -79,6 +58,10 @@ struct alignas(64) Entry : Pinned {
   static constexpr std::uint8_t kHit = 1;         // since it came in
   static constexpr std::uint8_t kUserPinned = 2;  // not in the policy
   static constexpr std::uint8_t kExpires = 4;
+  // Key in the entry and of at least a word, the value itself, no end, a policy that reads marks.
+  static constexpr std::uint8_t kPlain = 8;
+
+  static constexpr std::size_t kPlainKeyBytesMin = sizeof(std::uint64_t);
 
   std::uint64_t hash = 0;
   Block* block = nullptr;
@@ -96,17 +79,26 @@ struct alignas(64) Entry : Pinned {
     return {text, key_bytes};
   }
   std::byte* payload() const { return reinterpret_cast<std::byte*>(block) + payload_at; }
-  bool has_key(std::string_view other) const {
-    if (other.size() != key_bytes) return false;
-    if (key_bytes > kInlineKeyBytes) return key() == other;
-    return same_short(inline_key.data(), other.data(), key_bytes);
-  }
   bool is_marked(std::uint8_t mark) const {
     return (marks.load(std::memory_order_relaxed) & mark) != 0;
   }
-  // A hit that is not the first one and needs no clock.
-  bool is_plain_again() const {
-    return (marks.load(std::memory_order_relaxed) & (kHit | kExpires)) == kHit;
+  // Whether it is live, plain, was hit before and has this key. Looks at all words of the key,
+  // which overlap, without a branch: it is short and nearly always equal here.
+  bool is_usual_hit(std::string_view other) const {
+    constexpr std::size_t kWord = sizeof(std::uint64_t);
+    static_assert(kPlainKeyBytesMin == kWord && kInlineKeyBytes <= 3 * kWord);
+    constexpr std::uint8_t kUsual = kHit | kPlain;
+    if ((state.load(std::memory_order_seq_cst) & kLive) == 0) return false;
+    if ((marks.load(std::memory_order_relaxed) & kUsual) != kUsual) return false;
+    if (other.size() != key_bytes) return false;
+    const auto differ = [&](std::size_t at) {
+      std::uint64_t mine, its;
+      std::memcpy(&mine, inline_key.data() + at, kWord);
+      std::memcpy(&its, other.data() + at, kWord);
+      return mine ^ its;
+    };
+    const std::size_t last = other.size() - kWord;
+    return (differ(0) | differ(std::min(last, kWord)) | differ(last)) == 0;
   }
   void mark(std::uint8_t mark) { marks.fetch_or(mark, std::memory_order_relaxed); }
   void unmark(std::uint8_t mark) {

@@ -27,7 +27,7 @@ inline void announce(std::atomic<Pinned*>& word, Pinned* entry) {
 #ifdef __SANITIZE_THREAD__
   word.exchange(entry, std::memory_order_seq_cst);
 #else
-  if (is_asymmetric) {
+  if (is_asymmetric) [[likely]] {
     word.store(entry, std::memory_order_release);
     std::atomic_signal_fence(std::memory_order_seq_cst);
     return;

@@ -58,6 +58,26 @@ TEST_P(EveryMemoryPolicy, CountsItemsWhereThatIsTheBound) {
   EXPECT_EQ(tier->stats().items, 5000U);
 }
 
+// A hash says nothing about bytes: keys of the same one, of every length, that differ in one place.
+TEST_P(EveryMemoryPolicy, ComparesEveryByteOfAKey) {
+  const auto tier = memory_tier({{}, {}, [] { return kTestStartMs; }}, GetParam());
+  constexpr std::uint64_t kHash = 0x1234567890ABCDEF;
+  for (std::size_t length = 1; length <= 48; ++length) {
+    const std::string kept(length, 'k');
+    ASSERT_TRUE(tier->put(Key(kept, kHash), handle_of_text(kept), {}));
+    // The first hit, and later ones, which take a shorter way.
+    for (int i = 0; i < 3; ++i) ASSERT_EQ(text_of(tier->get(Key(kept, kHash))), kept);
+    for (std::size_t at = 0; at < length; ++at) {
+      std::string other = kept;
+      other[at] = 'x';
+      EXPECT_FALSE(tier->get(Key(other, kHash))) << length << " bytes, " << at;
+    }
+    EXPECT_FALSE(tier->get(Key(kept + "k", kHash)));
+    ASSERT_TRUE(tier->remove(Key(kept, kHash)));
+    EXPECT_FALSE(tier->get(Key(kept, kHash)));
+  }
+}
+
 TEST(MemoryTier, RefusesWhatWouldPushOutAllElse) {
   const auto tier = memory_tier({{kMiB, 0}, {}, [] { return kTestStartMs; }}, "lru");
   tier->put(Key("small"), handle_of_text("s"), {});

@@ -33,7 +33,7 @@ Shard::~Shard() = default;
 
 inline bool Shard::is_live(const Entry& entry, const Key& key) {
   return (entry.state.load(std::memory_order_seq_cst) & Pinned::kLive) != 0 &&
-         entry.has_key(key.bytes);
+         entry.hash == key.hash && entry.key() == key.bytes;
 }
 
 Entry* Shard::announce(std::atomic<Pinned*>& word, const Key& key) const {
@@ -75,7 +75,7 @@ inline Handle Shard::handle_of(Entry& entry, std::atomic<Pinned*>* word) {
                 expires_ms);
 }
 
-inline void Shard::note_hit(const ThreadRecord& me, Entry& entry) {
+void Shard::note_hit(const ThreadRecord& me, Entry& entry) {
   shared_->counts.add(me, MemoryShared::hits);
   if (hit_marks_.marks != nullptr) {
     hit_marks_.marks->raise(entry.slot, hit_marks_.most);
@@ -86,7 +86,7 @@ inline void Shard::note_hit(const ThreadRecord& me, Entry& entry) {
   }
 }
 
-Handle Shard::first_or_timed_hit(const ThreadRecord& me, Entry& entry, std::atomic<Pinned*>* word) {
+Handle Shard::take_hit(const ThreadRecord& me, Entry& entry, std::atomic<Pinned*>* word) {
   Handle handle = handle_of(entry, word);
   if (entry.is_marked(Entry::kExpires) && handle.expires_ms() <= shared_->now_ms()) {
     shared_->counts.add(me, MemoryShared::misses);
@@ -106,31 +106,39 @@ void Shard::touch_locked(Entry& entry, SlotId slot) {
   if (live && !entry.is_marked(Entry::kUserPinned)) policy_->touch(slot);
 }
 
-// What nearly every hit is, and nothing else, so that it is a straight run of instructions.
-Handle Shard::get(const Key& key) {
-  ThreadRecord& me = this_thread_record();
-  std::atomic<Pinned*>* const word = me.free_word();
+// What nearly every hit is, and nothing else: a straight run of instructions without a call, so
+// that it saves no registers; all else goes on in search(). No guard of the stack: there is no
+// array.
+__attribute__((no_stack_protector)) Handle Shard::get(const Key& key) {
+  ThreadRecord* const me = known_record;
+  if (me == nullptr) [[unlikely]] {
+    return first_get(key);
+  }
+  std::atomic<Pinned*>* const word = me->free_word();
   Entry* const entry = table_.likely(key.hash);
   if (word == nullptr || entry == nullptr) [[unlikely]] {
-    return search(me, key);
+    return search(*me, key, word);
   }
   hazard::announce(*word, entry);
-  if (!is_live(*entry, key)) [[unlikely]] {
-    word->store(nullptr, std::memory_order_release);
-    return search(me, key);
+  if (!entry->is_usual_hit(key.bytes)) [[unlikely]] {
+    return search(*me, key, word);
   }
-  if (!entry->is_plain_again()) [[unlikely]] {
-    return first_or_timed_hit(me, *entry, word);
-  }
-  note_hit(me, *entry);
-  return handle_of(*entry, word);
+  shared_->counts.add(*me, MemoryShared::hits);
+  hit_marks_.marks->raise(entry->slot, hit_marks_.most);
+  return Handle(entry, {entry->payload(), entry->payload_bytes}, 0, entry->payload_bytes, word);
 }
 
-Handle Shard::search(ThreadRecord& me, const Key& key) {
+// Of this thread.
+Handle Shard::first_get(const Key& key) {
+  ThreadRecord& me = this_thread_record();
+  return search(me, key, me.free_word());
+}
+
+// `word` is of no use to anybody else; null: all are.
+Handle Shard::search(ThreadRecord& me, const Key& key, std::atomic<Pinned*>* word) {
   const std::uint32_t changes = table_.changes();
-  std::atomic<Pinned*>* const word = me.free_word();
   Entry* const found = word != nullptr ? announce(*word, key) : count_pin(key);
-  if (found != nullptr) return first_or_timed_hit(me, *found, word);
+  if (found != nullptr) return take_hit(me, *found, word);
   // It may have moved past the search.
   const bool is_miss = changes % 2 == 0 && changes == table_.changes();
   if (!is_miss) return get_locked(key);
@@ -145,7 +153,7 @@ Handle Shard::get_locked(const Key& key) {
     found = find(key);
     if (found != nullptr) found->pin_again();
   }
-  if (found != nullptr) return first_or_timed_hit(this_thread_record(), *found, nullptr);
+  if (found != nullptr) return take_hit(this_thread_record(), *found, nullptr);
   shared_->counts.add(MemoryShared::misses);
   return {};
 }
@@ -190,6 +198,13 @@ std::uint64_t Shard::policy_charge(const Entry& entry) const {
   return capacity_.bytes > 0 || capacity_.items == 0 ? entry.block->charge : 1;
 }
 
+std::uint8_t Shard::marks_of_new(const Entry& entry) const {
+  if (entry.block->expires_ms != 0) return Entry::kExpires;
+  const bool is_plain = entry.method == 0 && entry.key_bytes >= Entry::kPlainKeyBytesMin &&
+                        entry.key_bytes <= kInlineKeyBytes && hit_marks_.marks != nullptr;
+  return is_plain ? Entry::kPlain : 0;
+}
+
 // The live entry of a value; not in the table yet. Takes the block over. Null: there is no slot.
 Entry* Shard::fill(const Key& key, const Handle& value, Block* block) {
   Entry* entry = slab_.take();
@@ -200,7 +215,7 @@ Entry* Shard::fill(const Key& key, const Handle& value, Block* block) {
   entry->key_bytes = static_cast<std::uint16_t>(key.bytes.size());
   entry->payload_at = payload_offset(block, key.bytes.size(), value.bytes().size());
   entry->method = value.method();
-  entry->marks.store(block->expires_ms != 0 ? Entry::kExpires : 0, std::memory_order_relaxed);
+  entry->marks.store(marks_of_new(*entry), std::memory_order_relaxed);
   if (key.bytes.size() <= kInlineKeyBytes) {
     std::memcpy(entry->inline_key.data(), key.bytes.data(), key.bytes.size());
   }

@@ -74,14 +74,14 @@ class alignas(64) Shard {
   // Takes over a pin, or what was announced in `word`.
   [[gnu::always_inline]] static inline Handle handle_of(Entry& entry, std::atomic<Pinned*>* word);
   // Counts a hit and tells the policy.
-  [[gnu::always_inline]] inline void note_hit(const ThreadRecord& me, Entry& entry);
+  void note_hit(const ThreadRecord& me, Entry& entry);
   // The handle of a hit, which it counts and tells the policy. Empty: its time is over.
-  [[gnu::noinline]] Handle first_or_timed_hit(const ThreadRecord& me, Entry& entry,
-                                              std::atomic<Pinned*>* word);
-  // For get() where the first look found nothing.
-  [[gnu::noinline]] Handle search(ThreadRecord& me, const Key& key);
+  Handle take_hit(const ThreadRecord& me, Entry& entry, std::atomic<Pinned*>* word);
+  [[gnu::noinline]] Handle first_get(const Key& key);
+  [[gnu::noinline]] Handle search(ThreadRecord& me, const Key& key, std::atomic<Pinned*>* word);
   [[gnu::noinline]] void touch_locked(Entry& entry, SlotId slot);
   [[gnu::noinline]] Handle get_locked(const Key& key);
+  std::uint8_t marks_of_new(const Entry& entry) const;
   Entry* fill(const Key& key, const Handle& value, Block* block);
 
   bool is_over() const;
