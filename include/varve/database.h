@@ -37,6 +37,9 @@ struct CacheOptions {
   std::string redis_url;
   // Which sections stay: a name that cache::make_policy knows.
   std::string policy = "s3-fifo";
+  // Memory for answers, so that a query that is asked again costs a look at HEAD and no search; 0:
+  // none are kept. A write to the index makes its answers worthless.
+  std::uint64_t answers_bytes_max = 0;
   // A section that was found in a cheaper tier so often moves to memory.
   std::uint32_t promote_after = 2;
 };

@@ -85,7 +85,9 @@ struct Performance {
   std::uint64_t tail_rows = 0;       // rows not yet folded into clusters, always scanned
   std::uint64_t store_requests = 0;  // HEAD, log and repeated ones too
   std::uint64_t store_bytes = 0;
-  std::vector<TierReads> tier_reads;  // from the dearest to the cheapest
+  std::vector<TierReads> tier_reads;  // from the dearest to the cheapest; empty with the next one
+  // The same was asked before and nothing was written since: hits and certainty are those of then.
+  bool from_answer_cache = false;
   Certainty certainty = Certainty::approximate;
 };
 

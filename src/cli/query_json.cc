@@ -30,6 +30,7 @@ Json performance_json(const Performance& performance) {
               {"store_requests", performance.store_requests},
               {"store_bytes", performance.store_bytes},
               {"tier_reads", std::move(tier_reads)},
+              {"from_answer_cache", performance.from_answer_cache},
               {"certainty", certainty_name(performance.certainty)}};
 }
 

@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "base/random.h"
+#include "engine/answer_cache.h"
 #include "engine/catalog.h"
 #include "engine/core.h"
 #include "engine/database.h"
@@ -157,6 +158,9 @@ Result<Env> make_env(std::shared_ptr<store::ObjectStore> store, const DatabaseOp
   env.fold_ops_min = options.fold_ops_min;
   env.owner = process_identity();
   env.owner_is_gone = [](const std::string& owner) { return process_is_gone(owner); };
+  if (options.cache.answers_bytes_max > 0) {
+    env.answers = std::make_shared<AnswerCache>(options.cache.answers_bytes_max);
+  }
   VARVE_TRY(env.sections, make_section_cache(options.cache, *env.clock, parts->moves.get()));
   return env;
 }

@@ -14,6 +14,7 @@
 
 namespace varve::engine {
 
+class AnswerCache;
 class SectionCache;
 
 // Shared by all indexes of a database; each keeps a copy.
@@ -26,6 +27,7 @@ struct Env {
   std::shared_ptr<store::MeterStore> meter;
   // Null: make_database gives it one in memory.
   std::shared_ptr<SectionCache> sections;
+  std::shared_ptr<AnswerCache> answers;  // null: every query is answered anew
   base::Clock* clock = nullptr;
   base::Random* random = nullptr;
   base::Pool* compute = nullptr;

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "base/sha256.h"
+#include "engine/answer_cache.h"
 #include "engine/background.h"
 #include "engine/collect.h"
 #include "engine/compact.h"
@@ -41,6 +42,24 @@ Result<QueryResult> with_cost(const Env& env, const Query& query) {
   return result;
 }
 
+// What search() says, or said on this very view.
+Result<QueryResult> answer(const Core& core, const View& view, std::span<const float> vector,
+                           const QueryOptions& options) {
+  AnswerCache* const answers = core.env.answers.get();
+  if (answers == nullptr) return search(core.env, view, vector, options);
+  const auto begin = core.env.clock->now();
+  const std::string question = question_of(core.index, view, vector, options);
+  if (auto kept = answers->find(question)) {
+    kept->performance.from_answer_cache = true;
+    kept->performance.total_us =
+        std::chrono::duration<double, std::micro>(core.env.clock->now() - begin).count();
+    return std::move(*kept);
+  }
+  VARVE_TRY(QueryResult result, search(core.env, view, vector, options));
+  answers->keep(question, result);
+  return result;
+}
+
 class SnapshotOfView final : public Snapshot {
  public:
   SnapshotOfView(std::shared_ptr<Core> core, View view)
@@ -48,7 +67,7 @@ class SnapshotOfView final : public Snapshot {
 
   Result<QueryResult> query(std::span<const float> vector,
                             const QueryOptions& options) const override {
-    return with_cost(core_->env, [&] { return search(core_->env, view_, vector, options); });
+    return with_cost(core_->env, [&] { return answer(*core_, view_, vector, options); });
   }
   Result<std::uint64_t> vectors() const override;
   std::uint64_t resident_bytes() const override {
@@ -128,7 +147,7 @@ class StoredIndex final : public Index {
     const auto run = [&](const View& view) {
       snapshot_us =
           std::chrono::duration<double, std::micro>(core_->env.clock->now() - begin).count();
-      return search(core_->env, view, vector, options);
+      return answer(*core_, view, vector, options);
     };
     VARVE_TRY(auto result, with_cost(core_->env, [&] { return on_current_view(run); }));
     result.performance.snapshot_us = snapshot_us;
