@@ -236,6 +236,30 @@ TEST_P(EveryTier, KeepsWhatIsPinnedAndNothingElseForEver) {
   expect_books_balance();
 }
 
+TEST_P(EveryTier, PinsTheNewerValueOfAPinnedKey) {
+  setup_.capacity.bytes = std::uint64_t{2} << 20;
+  open();
+  put("a", "one");
+  ASSERT_TRUE(tier_->pin(Key("a"), kTestStartMs + 1000));
+  const std::string larger = noise(50'000, 1);
+  ASSERT_TRUE(put("a", larger));
+  EXPECT_EQ(tier_->stats().pinned_items, 1U);
+  EXPECT_GE(tier_->stats().pinned_bytes, larger.size());
+  for (std::uint64_t i = 0; i < 3000; ++i) put("other " + std::to_string(i), noise(4000, i));
+  EXPECT_EQ(get("a"), larger);
+  now_ms_ = kTestStartMs + 1000;
+  tier_->maintain();
+  EXPECT_EQ(tier_->stats().pinned_items, 0U);
+  EXPECT_EQ(tier_->stats().pinned_bytes, 0U);
+  // A removed one leaves no pin to what comes after it.
+  ASSERT_TRUE(put("a", "two"));
+  ASSERT_TRUE(tier_->pin(Key("a"), 0));
+  ASSERT_TRUE(tier_->remove(Key("a")));
+  ASSERT_TRUE(put("a", "three"));
+  EXPECT_EQ(tier_->stats().pinned_items, 0U);
+  expect_books_balance();
+}
+
 TEST_P(EveryTier, LimitsWhatIsPinned) {
   setup_.capacity.bytes = std::uint64_t{2} << 20;
   open();

@@ -114,8 +114,10 @@ class Tier {
   // False: certainly not there. Cheap: no read of a device, no network.
   virtual bool may_contain(const Key& key) const = 0;
 
-  // Keeps the entry until unpin or `until_ms` (since 1970; 0: no end), which reads do not move.
-  // False: not there, or pinned bytes are at their limit.
+  // Keeps the entry until unpin or `until_ms` (since 1970; 0: no end), which reads do not move. A
+  // newer value of the key is pinned as the one before was, also if it is larger: where that is too
+  // much, maintain() ends pins. False: not there, or its end is over, or pinned bytes are at their
+  // limit.
   virtual bool pin(const Key& key, std::int64_t until_ms) = 0;
   virtual bool unpin(const Key& key) = 0;
 

@@ -74,6 +74,21 @@ TEST(MemoryTier, RefusesWhatWouldPushOutAllElse) {
   EXPECT_TRUE(tier->get(Key("pinned")));
 }
 
+TEST(MemoryTier, TakesALargerValueInPlaceOfAPinnedOne) {
+  const auto tier = memory_tier({{kMiB, 0}, {}, [] { return kTestStartMs; }}, "lru");
+  tier->put(Key("pinned"), handle_of_text(noise(kMiB * 4 / 10, 1)), {});
+  ASSERT_TRUE(tier->pin(Key("pinned"), 0));
+  // Beside the old one there would be no room.
+  const std::string larger = noise(kMiB * 7 / 10, 2);
+  ASSERT_TRUE(tier->put(Key("pinned"), handle_of_text(larger), {}));
+  EXPECT_EQ(tier->stats().pinned_items, 1U);
+  EXPECT_EQ(text_of(tier->get(Key("pinned"))), larger);
+  // More than pinned ones may have together.
+  tier->maintain();
+  EXPECT_EQ(tier->stats().pinned_bytes, 0U);
+  EXPECT_EQ(text_of(tier->get(Key("pinned"))), larger);
+}
+
 TEST(MemoryTier, LendsAnyNumberOfHandlesToOneThread) {
   const auto tier = memory_tier({{kMiB, 0}, {}, [] { return kTestStartMs; }}, "s3-fifo");
   constexpr std::size_t kHandles = 3 * ThreadRecord::kWords;

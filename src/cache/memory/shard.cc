@@ -208,16 +208,21 @@ Entry* Shard::fill(const Key& key, const Handle& value, Block* block) {
   return entry;
 }
 
+// One that can stay only in place of everything that is not pinned may come.
+bool Shard::fits(const Block* block, const Entry* old) const {
+  if (block == nullptr) return false;
+  if (capacity_.bytes == 0) return true;
+  const std::uint64_t freed = pin_of(old) ? old->block->charge : 0;
+  return block->charge + pinned_bytes_ - freed + overhead_bytes() + waiting_bytes_max() <=
+         capacity_.bytes;
+}
+
 bool Shard::put(const Key& key, const Handle& value, std::int64_t expires_ms, Departures& left) {
   Block* block = make_block(key, value, expires_ms);
   std::lock_guard lock(mutex_);
   Entry* const old = find(key);
-  // One that can stay only in place of everything that is not pinned may come.
-  const bool fits =
-      block != nullptr &&
-      (capacity_.bytes == 0 ||
-       block->charge + pinned_bytes_ + overhead_bytes() + waiting_bytes_max() <= capacity_.bytes);
-  Entry* const entry = fits ? fill(key, value, block) : nullptr;
+  const std::optional<Pin> pin = pin_of(old);
+  Entry* const entry = fits(block, old) ? fill(key, value, block) : nullptr;
   if (entry == nullptr) {
     free_block(block);
     ++rejected_;
@@ -231,7 +236,11 @@ bool Shard::put(const Key& key, const Handle& value, std::int64_t expires_ms, De
   } else {
     table_.insert(*entry);
   }
-  policy_->insert(entry->slot, key.hash, policy_charge(*entry));
+  if (pin) {
+    start_pin(*entry, pin->until_ms);
+  } else {
+    policy_->insert(entry->slot, key.hash, policy_charge(*entry));
+  }
   if (expires_ms != 0) wheel_.insert(entry->slot, expires_ms);
   charged_ += block->charge;
   value_bytes_ += value.bytes().size();
@@ -392,13 +401,22 @@ bool Shard::pin(const Key& key, std::int64_t until_ms, Departures& left) {
   }
   if (pinned_bytes_ + entry->block->charge > pinned_bytes_max_) return false;
   policy_->remove(entry->slot);
-  entry->mark(Entry::kUserPinned);
-  entry->block->pin = pins_.size();
-  pins_.push_back({entry, until_ms});
-  pinned_bytes_ += entry->block->charge;
-  ++pinned_items_;
+  start_pin(*entry, until_ms);
   evict_over(kEntriesPerStep, left);
   return true;
+}
+
+std::optional<Shard::Pin> Shard::pin_of(const Entry* entry) const {
+  if (entry == nullptr || !entry->is_marked(Entry::kUserPinned)) return std::nullopt;
+  return pins_[entry->block->pin];
+}
+
+void Shard::start_pin(Entry& entry, std::int64_t until_ms) {
+  entry.mark(Entry::kUserPinned);
+  entry.block->pin = pins_.size();
+  pins_.push_back({&entry, until_ms});
+  pinned_bytes_ += entry.block->charge;
+  ++pinned_items_;
 }
 
 void Shard::forget_pin(Entry& entry) {

@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 #include "base/sync.h"
@@ -84,6 +85,8 @@ class alignas(64) Shard {
   [[gnu::noinline]] Handle get_locked(const Key& key);
   Entry* fill(const Key& key, const Handle& value, Block* block);
 
+  // Whether the block can stay in place of `old`, if there is one.
+  bool fits(const Block* block, const Entry* old) const;
   bool is_over() const;
   bool has_expired(const Entry& entry) const;
   // What entries that were taken out may take until they are freed.
@@ -94,6 +97,9 @@ class alignas(64) Shard {
   void evict_over(std::size_t limit, Departures& left);
   void expire_due(std::int64_t now_ms, Departures& left);
   void unpin_due(std::int64_t now_ms);
+  std::optional<Pin> pin_of(const Entry* entry) const;  // nullopt also for null
+  // REQUIRES: it is not in the policy.
+  void start_pin(Entry& entry, std::int64_t until_ms);
   void forget_pin(Entry& entry);
   void end_pin(Entry& entry);
   // Frees the memory of entries that were taken out and that no handle needs.
