@@ -41,7 +41,7 @@ struct EncodeOptions {
 };
 
 // The smallest that any method gives, decoded once to be sure; never larger than `raw`.
-// Thread-safe, as everything here. REQUIRES: raw.size() < 2 GiB if zstd_level > 0.
+// Thread-safe, as everything here. What has 2 GiB or more is not given to zstd.
 Encoded encode(base::ByteSpan raw, const EncodeOptions& options);
 
 // By the one method. nullopt: it does not apply to these bits or saves nothing.

@@ -12,12 +12,16 @@
 #include "codec/internal/zstd_contexts.h"
 
 namespace varve::codec {
+namespace {
+
+constexpr std::size_t kZstdBytesMax = (std::size_t{1} << 31) - 1;
+
+}  // namespace
 
 Packed pack_zstd(base::ByteSpan raw, int level, const Dictionary* dictionary) {
   VARVE_ASSERT(level >= 1);
   VARVE_ASSERT(level <= 22);
-  VARVE_ASSERT(raw.size() < (std::size_t{1} << 31));
-  if (raw.size() < 2) return std::nullopt;
+  if (raw.size() < 2 || raw.size() > kZstdBytesMax) return std::nullopt;
   const Compressor compressor(raw.size(), level, dictionary);
   ZSTD_CCtx_setParameter(compressor.get(), ZSTD_c_format, ZSTD_f_zstd1_magicless);
   ZSTD_CCtx_setParameter(compressor.get(), ZSTD_c_contentSizeFlag, 0);
