@@ -54,4 +54,7 @@ std::optional<base::Bytes> encode_as(Method method, base::ByteSpan raw,
 Status decode(Method method, base::ByteSpan stored, std::span<std::byte> out,
               const Dictionary* dictionary = nullptr);
 
+// The id of the dictionary that a record of zstd_dictionary was made with; 0: damaged.
+std::uint32_t dictionary_id(base::ByteSpan stored);
+
 }  // namespace varve::codec

@@ -35,6 +35,13 @@ Packed pack_zstd(base::ByteSpan raw, int level, const Dictionary* dictionary) {
   return stored;
 }
 
+std::uint32_t dictionary_id(base::ByteSpan stored) {
+  ZSTD_frameHeader header;
+  const std::size_t rc =
+      ZSTD_getFrameHeader_advanced(&header, stored.data(), stored.size(), ZSTD_f_zstd1_magicless);
+  return rc == 0 ? header.dictID : 0;
+}
+
 Status unpack_zstd(base::ByteSpan stored, std::span<std::byte> out, const Dictionary* dictionary) {
   ZSTD_DCtx* context = decompressor(dictionary);
   ZSTD_DCtx_setParameter(context, ZSTD_d_format, ZSTD_f_zstd1_magicless);
