@@ -183,3 +183,4 @@ std::unique_ptr<Tier> make_memory_tier(MemoryOptions options,
 }
 
 }  // namespace varve::cache
+  delete_orphans();

@@ -218,6 +218,19 @@ TEST(MemoryTier, FindsWhatIsThereWhileItsTableGrows) {
 TEST(MemoryTier, DoesNotFindAgainWhatLeftACellAboveOneWithTheSameTag) {
   const auto tier = memory_tier({{kMiB, 0}, {}, [] { return kTestStartMs; }}, "lru", {}, 1);
   const std::uint64_t hash = std::uint64_t{1} << 40;
+TEST(MemoryTier, IsFreedWithTheNextTierIfAHandleOutlivedIt) {
+  const auto token = std::make_shared<int>();
+  auto tier = memory_tier({{kMiB, 0}, {}, [token] { return kTestStartMs; }}, "lru");
+  tier->put(Key("a"), handle_of_text("one"), {});
+  Handle handle = tier->get(Key("a"));
+  tier.reset();
+  EXPECT_GT(token.use_count(), 1);
+  // It was announced by its thread: nobody hears that it leaves.
+  handle = {};
+  memory_tier({{kMiB, 0}, {}, [] { return kTestStartMs; }}, "lru");
+  EXPECT_EQ(token.use_count(), 1);
+}
+
   const Key lower("lower", hash), upper("upper", hash);
   tier->put(lower, handle_of_text("one"), {});
   tier->put(upper, handle_of_text("two"), {});
