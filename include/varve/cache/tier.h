@@ -83,7 +83,9 @@ struct TierStats {
   std::uint64_t value_bytes = 0;     // of the values as they are kept
   std::uint64_t raw_bytes = 0;       // of the same values before compression
   std::uint64_t resident_bytes = 0;  // memory charged against the capacity, bookkeeping included
-  std::uint64_t index_bytes = 0;     // memory for bookkeeping, included above for memory tiers
+  // Memory for bookkeeping, included above for memory tiers. Not included is what compression takes
+  // in the whole process, which a tier that compresses adds here.
+  std::uint64_t index_bytes = 0;
   std::uint64_t disk_bytes = 0;
   std::uint64_t pinned_items = 0, pinned_bytes = 0;  // by pin()
   // Memory of entries that left while handles to them live. Not charged: it is the callers'.

@@ -124,6 +124,7 @@ class MemoryTier final : public Tier {
   TierStats stats() const override {
     TierStats stats;
     stats.hits = shared_->counts.sum(MemoryShared::hits);
+    if (encode_) stats.index_bytes += encoding_bytes();
     stats.misses = shared_->counts.sum(MemoryShared::misses);
     for (const Shard* each_shard : shards_) each_shard->add_stats(stats);
     stats.index_bytes += own_bytes();
