@@ -159,7 +159,6 @@ class MemoryTier final : public Tier {
   }
   void tell(Departures& left) const {
     for (const Removal& removal : left) {
-      if (shared_->owner != nullptr) shared_->owner->left(removal);
       if (shared_->on_removal) shared_->on_removal(removal);
     }
     left.clear();
@@ -185,3 +184,4 @@ std::unique_ptr<Tier> make_memory_tier(MemoryOptions options,
 
 }  // namespace varve::cache
   delete_orphans();
+      if (shared_->owner != nullptr) shared_->owner->left(removal);
