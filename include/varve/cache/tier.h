@@ -121,7 +121,8 @@ class Tier {
   // much, maintain() ends pins. False: not there, or its end is over, or pinned bytes are at their
   // limit.
   virtual bool pin(const Key& key, std::int64_t until_ms) = 0;
-  // A put() whose entry is pinned before it can be evicted. False: not kept, or kept but not pinned.
+  // A put() whose entry is pinned before it can be evicted. False: not kept, or kept but not
+  // pinned.
   virtual bool put_pinned(const Key& key, const Handle& value, const PutOptions& options,
                           std::int64_t until_ms);
   virtual bool unpin(const Key& key) = 0;
