@@ -14,4 +14,8 @@ Handle decode_value(const Handle& value);
 // in this one.
 Handle portable_value(const Handle& value);
 
+// Memory that encoding and decoding take now in the whole process: contexts of zstd, dictionaries
+// and samples for them.
+std::uint64_t encoding_bytes();
+
 }  // namespace varve::cache

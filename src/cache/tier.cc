@@ -24,6 +24,11 @@ std::string_view to_string(Cause cause) {
 
 bool Tier::wait_until_known(std::chrono::milliseconds) { return true; }
 
+bool Tier::put_pinned(const Key& key, const Handle& value, const PutOptions& options,
+                      std::int64_t until_ms) {
+  return put(key, value, options) && pin(key, until_ms);
+}
+
 void Tier::get_batch(std::span<const Key> keys, std::span<Handle> out) {
   for (std::size_t i = 0; i < keys.size(); ++i) {
     if (!out[i]) out[i] = get(keys[i]);

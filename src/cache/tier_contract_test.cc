@@ -214,6 +214,7 @@ TEST_P(EveryTier, KeepsWhatIsPinnedAndNothingElseForEver) {
   };
   EXPECT_FALSE(tier_->pin(Key("a"), 0));
   put("a", "one");
+  EXPECT_FALSE(tier_->pin(Key("a"), kTestStartMs));  // over already
   put("b", "two");
   ASSERT_TRUE(tier_->pin(Key("a"), 0));
   ASSERT_TRUE(tier_->pin(Key("b"), kTestStartMs + 1000));
@@ -233,6 +234,58 @@ TEST_P(EveryTier, KeepsWhatIsPinnedAndNothingElseForEver) {
   EXPECT_EQ(get("a"), "(none)");
   EXPECT_EQ(get("b"), "(none)");
   EXPECT_EQ(tier_->stats().pinned_bytes, 0U);
+  expect_books_balance();
+}
+
+TEST_P(EveryTier, PinsTheNewerValueOfAPinnedKey) {
+  setup_.capacity.bytes = std::uint64_t{2} << 20;
+  open();
+  put("a", "one");
+  ASSERT_TRUE(tier_->pin(Key("a"), kTestStartMs + 1000));
+  const std::string larger = noise(50'000, 1);
+  ASSERT_TRUE(put("a", larger));
+  EXPECT_EQ(tier_->stats().pinned_items, 1U);
+  EXPECT_GE(tier_->stats().pinned_bytes, larger.size());
+  for (std::uint64_t i = 0; i < 3000; ++i) put("other " + std::to_string(i), noise(4000, i));
+  EXPECT_EQ(get("a"), larger);
+  now_ms_ = kTestStartMs + 1000;
+  tier_->maintain();
+  EXPECT_EQ(tier_->stats().pinned_items, 0U);
+  EXPECT_EQ(tier_->stats().pinned_bytes, 0U);
+  // A removed one leaves no pin to what comes after it.
+  ASSERT_TRUE(put("a", "two"));
+  ASSERT_TRUE(tier_->pin(Key("a"), 0));
+  ASSERT_TRUE(tier_->remove(Key("a")));
+  ASSERT_TRUE(put("a", "three"));
+  EXPECT_EQ(tier_->stats().pinned_items, 0U);
+  expect_books_balance();
+}
+
+TEST_P(EveryTier, PinsWhatComesIn) {
+  setup_.capacity.bytes = std::uint64_t{2} << 20;
+  open();
+  const auto press = [this] {
+    for (std::uint64_t i = 0; i < 1000; ++i) {
+      put("other " + std::to_string(i), noise(4000, i));
+      get("other " + std::to_string(i));
+    }
+  };
+  press();
+  // As large as no newcomer may be for long.
+  const std::string large = noise(200'000, 1);
+  const Handle value = handle_of_text(large);
+  ASSERT_TRUE(tier_->put_pinned(Key("a"), value, {}, kTestStartMs + 1000));
+  press();
+  EXPECT_EQ(get("a"), large);
+  ASSERT_TRUE(tier_->put_pinned(Key("a"), value, {}, kTestStartMs + 2000));
+  now_ms_ = kTestStartMs + 1000;
+  tier_->maintain();
+  EXPECT_EQ(tier_->stats().pinned_items, 1U);
+  now_ms_ = kTestStartMs + 2000;
+  tier_->maintain();
+  EXPECT_EQ(tier_->stats().pinned_items, 0U);
+  EXPECT_FALSE(tier_->put_pinned(Key("b"), handle_of_text("b"), {}, kTestStartMs + 2000));
+  EXPECT_EQ(tier_->stats().pinned_items, 0U);
   expect_books_balance();
 }
 

@@ -3,6 +3,7 @@
 #include <thread>
 
 #include "codec/codec_test_util.h"
+#include "codec/lossless.h"
 #include "codec/zstd.h"
 
 namespace varve::codec {
@@ -64,6 +65,17 @@ TEST(Dictionary, AnotherOneIsRefused) {
     ASSERT_FALSE(back.has_value());
     EXPECT_EQ(back.error().kind, ErrorKind::invalid);
   }
+}
+
+TEST(Dictionary, IsNamedByTheRecordsMadeWithIt) {
+  const Dictionary dictionary = trained("varve");
+  const std::string text = texts(3, "varve").back();
+  const auto record = encode_as(Method::zstd_dictionary, base::as_bytes(text),
+                                {.floats = false, .zstd_level = 3, .dictionary = &dictionary});
+  ASSERT_TRUE(record);
+  EXPECT_EQ(dictionary_id(*record), dictionary.id());
+  EXPECT_EQ(dictionary_id({}), 0U);
+  EXPECT_EQ(dictionary_id(base::ByteSpan(*record).first(3)), 0U);
 }
 
 TEST(Dictionary, TooFewSamplesAreNamed) {

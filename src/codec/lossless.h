@@ -41,7 +41,7 @@ struct EncodeOptions {
 };
 
 // The smallest that any method gives, decoded once to be sure; never larger than `raw`.
-// Thread-safe, as everything here. REQUIRES: raw.size() < 2 GiB if zstd_level > 0.
+// Thread-safe, as everything here. What has 2 GiB or more is not given to zstd.
 Encoded encode(base::ByteSpan raw, const EncodeOptions& options);
 
 // By the one method. nullopt: it does not apply to these bits or saves nothing.
@@ -53,5 +53,8 @@ std::optional<base::Bytes> encode_as(Method method, base::ByteSpan raw,
 // no error, so records carry a checksum. `invalid`: the dictionary is missing or another one.
 Status decode(Method method, base::ByteSpan stored, std::span<std::byte> out,
               const Dictionary* dictionary = nullptr);
+
+// The id of the dictionary that a record of zstd_dictionary was made with; 0: damaged.
+std::uint32_t dictionary_id(base::ByteSpan stored);
 
 }  // namespace varve::codec

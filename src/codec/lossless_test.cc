@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <array>
 
-#include "codec/codec_stats.h"
 #include "codec/codec_test_util.h"
 
 namespace varve::codec {
@@ -285,17 +284,11 @@ TEST(Lossless, NumbersOfMethodsNeverChange) {
   EXPECT_FALSE(method_of(255).has_value());
 }
 
-TEST(CodecStats, CountsByMethod) {
-  CodecStats stats;
-  stats.record({Method::repeat, base::Bytes::copy_of(base::as_bytes("abcd"))}, 6144);
-  stats.record({Method::repeat, base::Bytes::copy_of(base::as_bytes("ab"))}, 100);
-  stats.record({Method::raw, base::Bytes::copy_of(base::as_bytes("abc"))}, 3);
-  EXPECT_EQ(stats.of(Method::repeat).count, 2U);
-  EXPECT_EQ(stats.of(Method::repeat).raw_bytes, 6244U);
-  EXPECT_EQ(stats.of(Method::repeat).stored_bytes, 6U);
-  EXPECT_EQ(stats.of(Method::zstd).count, 0U);
-  EXPECT_EQ(stats.total().count, 3U);
-  EXPECT_EQ(stats.total().stored_bytes, 9U);
+TEST(Lossless, LeavesWhatIsTooLargeForZstdToOtherMethods) {
+  // Never read.
+  const std::byte one{};
+  const base::ByteSpan huge(&one, std::size_t{1} << 31);
+  EXPECT_FALSE(encode_as(Method::zstd, huge, {.floats = false, .zstd_level = 3}));
 }
 
 }  // namespace

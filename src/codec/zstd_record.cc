@@ -12,12 +12,16 @@
 #include "codec/internal/zstd_contexts.h"
 
 namespace varve::codec {
+namespace {
+
+constexpr std::size_t kZstdBytesMax = (std::size_t{1} << 31) - 1;
+
+}  // namespace
 
 Packed pack_zstd(base::ByteSpan raw, int level, const Dictionary* dictionary) {
   VARVE_ASSERT(level >= 1);
   VARVE_ASSERT(level <= 22);
-  VARVE_ASSERT(raw.size() < (std::size_t{1} << 31));
-  if (raw.size() < 2) return std::nullopt;
+  if (raw.size() < 2 || raw.size() > kZstdBytesMax) return std::nullopt;
   const Compressor compressor(raw.size(), level, dictionary);
   ZSTD_CCtx_setParameter(compressor.get(), ZSTD_c_format, ZSTD_f_zstd1_magicless);
   ZSTD_CCtx_setParameter(compressor.get(), ZSTD_c_contentSizeFlag, 0);
@@ -29,6 +33,13 @@ Packed pack_zstd(base::ByteSpan raw, int level, const Dictionary* dictionary) {
   base::Buffer stored(n);
   std::memcpy(stored.data(), out.data(), n);
   return stored;
+}
+
+std::uint32_t dictionary_id(base::ByteSpan stored) {
+  ZSTD_frameHeader header;
+  const std::size_t rc =
+      ZSTD_getFrameHeader_advanced(&header, stored.data(), stored.size(), ZSTD_f_zstd1_magicless);
+  return rc == 0 ? header.dictID : 0;
 }
 
 Status unpack_zstd(base::ByteSpan stored, std::span<std::byte> out, const Dictionary* dictionary) {

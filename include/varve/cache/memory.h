@@ -15,9 +15,10 @@ struct MemoryOptions {
   // Turns a value into the form that is kept, for example compressed(); null: kept as it is.
   // Thread-safe. What comes encoded already is kept so.
   std::function<Handle(const Handle& value)> encode;
-  // Independent parts; 0: by capacity and cores. A value must fit into one of them.
+  // Independent parts; 0: by capacity and cores, of 16 MiB at least. A value must fit into one of
+  // them, and a pin leaves an eighth of the part for entries that are not pinned.
   std::uint32_t shards = 0;
-  // Of the capacity, what pinned entries may take together.
+  // Of the whole capacity, what pinned entries may take together.
   double pinned_share_max = 0.5;
   RemovalCallback on_removal;
   // Milliseconds since 1970; null: the clock of the system.

@@ -31,10 +31,12 @@ struct RedisOptions {
   std::string url;
   // Begins every key; 1 to 128 bytes.
   std::string name_space;
-  // No call that names one key takes longer. Batches: each part of up to 256 keys or 1 MiB.
+  // No call that names one key takes longer. Batches: each part of up to 256 keys or 1 MiB, by the
+  // sizes of what was read lately; as long as values come in, a part may take ten times as long.
   std::chrono::milliseconds timeout{20};
   std::uint32_t connections_max = 4;
-  // Larger ones are not kept: they would not come in time.
+  // Larger ones are not kept: they would not come in time. Also of the value before compression, so
+  // that no record of a few bytes on the server can make us allocate more.
   std::uint64_t value_bytes_max = std::uint64_t{8} << 20;
 
   // True: a key names one value for ever, for example because it holds the hash of the value. Then

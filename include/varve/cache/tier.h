@@ -83,7 +83,9 @@ struct TierStats {
   std::uint64_t value_bytes = 0;     // of the values as they are kept
   std::uint64_t raw_bytes = 0;       // of the same values before compression
   std::uint64_t resident_bytes = 0;  // memory charged against the capacity, bookkeeping included
-  std::uint64_t index_bytes = 0;     // memory for bookkeeping, included above for memory tiers
+  // Memory for bookkeeping, included above for memory tiers. Not included is what compression takes
+  // in the whole process, which a tier that compresses adds here.
+  std::uint64_t index_bytes = 0;
   std::uint64_t disk_bytes = 0;
   std::uint64_t pinned_items = 0, pinned_bytes = 0;  // by pin()
   // Memory of entries that left while handles to them live. Not charged: it is the callers'.
@@ -114,9 +116,15 @@ class Tier {
   // False: certainly not there. Cheap: no read of a device, no network.
   virtual bool may_contain(const Key& key) const = 0;
 
-  // Keeps the entry until unpin or `until_ms` (since 1970; 0: no end), which reads do not move.
-  // False: not there, or pinned bytes are at their limit.
+  // Keeps the entry until unpin or `until_ms` (since 1970; 0: no end), which reads do not move. A
+  // newer value of the key is pinned as the one before was, also if it is larger: where that is too
+  // much, maintain() ends pins. False: not there, or its end is over, or pinned bytes are at their
+  // limit.
   virtual bool pin(const Key& key, std::int64_t until_ms) = 0;
+  // A put() whose entry is pinned before it can be evicted. False: not kept, or kept but not
+  // pinned.
+  virtual bool put_pinned(const Key& key, const Handle& value, const PutOptions& options,
+                          std::int64_t until_ms);
   virtual bool unpin(const Key& key) = 0;
 
   // Calls `take(key, bytes as kept, pinned)` for each entry; false ends it. Entries that come and

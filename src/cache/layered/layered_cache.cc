@@ -391,14 +391,17 @@ bool StackedCache::pin_value(std::string_view text, const Handle& value, std::ui
   if (tiers_.empty()) return false;
   const Key key(text);
   if (tiers_[0]->pin(key, until_ms)) return true;
+  bool done = false;
   {
-    // It was found further down.
+    // It was found further down, or came in meanwhile.
     const WriteOrder::Bringing turn(order_, key.hash, version);
     if (!turn.is_current()) return false;
-    if (!tiers_[0]->may_contain(key)) tiers_[0]->put(key, value, {value.expires_ms()});
+    done = tiers_[0]->may_contain(key)
+               ? tiers_[0]->pin(key, until_ms)
+               : tiers_[0]->put_pinned(key, value, {value.expires_ms()}, until_ms);
   }
   moves_.run_unless_pool();
-  return tiers_[0]->pin(key, until_ms);
+  return done;
 }
 
 bool StackedCache::unpin(std::string_view text) {

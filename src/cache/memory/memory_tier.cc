@@ -55,21 +55,16 @@ class MemoryTier final : public Tier {
   Handle get(const Key& key) override { return shard(key).get(key); }
 
   bool put(const Key& key, const Handle& value, const PutOptions& options) override {
-    VARVE_ASSERT(!key.bytes.empty());
-    VARVE_ASSERT(key.bytes.size() <= kKeyBytesMax);
-    const Handle kept = form_to_keep(value);
-    Shard& target = shard(key);
-    Departures left;
-    target.expire_key(key, left);
-    tell(left);
-    bool done = false;
-    if (kept && kept.bytes().size() <= kValueBytesMax) {
-      done = target.put(key, kept, options.expires_ms, left);
-    } else {
-      target.remove(key, left);
+    return bring(key, value, options, std::nullopt);
+  }
+  bool put_pinned(const Key& key, const Handle& value, const PutOptions& options,
+                  std::int64_t until_ms) override {
+    if (is_past(until_ms)) {
+      put(key, value, options);
+      return false;
     }
-    tell(left);
-    return done;
+    unpin_due();
+    return bring(key, value, options, until_ms);
   }
 
   bool remove(const Key& key) override {
@@ -82,6 +77,8 @@ class MemoryTier final : public Tier {
   bool may_contain(const Key& key) const override { return shard(key).contains(key); }
 
   bool pin(const Key& key, std::int64_t until_ms) override {
+    if (is_past(until_ms)) return false;
+    unpin_due();
     Departures left;
     const bool done = shard(key).pin(key, until_ms, left);
     tell(left);
@@ -109,9 +106,9 @@ class MemoryTier final : public Tier {
     {
       std::lock_guard lock(capacity_mutex_);
       capacity_ = capacity;
+      shared_->pinned_bytes_max = pinned_bytes_max(for_shards);
       for (Shard* each_shard : shards_) {
-        each_shard->set_capacity({part(for_shards), part(capacity.items)},
-                                 pinned_bytes_max(part(for_shards)));
+        each_shard->set_capacity({part(for_shards), part(capacity.items)});
       }
     }
     maintain();
@@ -127,11 +124,14 @@ class MemoryTier final : public Tier {
     stats.misses = shared_->counts.sum(MemoryShared::misses);
     for (const Shard* each_shard : shards_) each_shard->add_stats(stats);
     stats.index_bytes += own_bytes();
+    if (encode_) stats.index_bytes += encoding_bytes();
     stats.resident_bytes += own_bytes();
     return stats;
   }
 
   void maintain() override {
+    unpin_due();
+    unpin_surplus();
     for (Shard* each_shard : shards_) {
       // Ends: each step takes entries out or finds that there are none to take.
       for (bool more = true; more;) {
@@ -148,18 +148,46 @@ class MemoryTier final : public Tier {
  private:
   static std::uint64_t own_bytes() { return sizeof(MemoryTier) + sizeof(MemoryShared); }
   Shard& shard(const Key& key) const { return *shards_.data()[key.hash >> 1 >> shift_]; }
-  std::uint64_t pinned_bytes_max(std::uint64_t shard_bytes) const {
-    if (shard_bytes == 0) return kNoLimit;
-    return static_cast<std::uint64_t>(static_cast<double>(shard_bytes) * pinned_share_max_);
+  std::uint64_t pinned_bytes_max(std::uint64_t bytes) const {
+    if (bytes == 0) return kNoLimit;
+    return static_cast<std::uint64_t>(static_cast<double>(bytes) * pinned_share_max_);
   }
+  bool is_past(std::int64_t until_ms) const {
+    return until_ms != 0 && until_ms <= shared_->now_ms();
+  }
+  // In all shards: one that is due stands in the way of others anywhere.
+  void unpin_due() {
+    for (Shard* each_shard : shards_) each_shard->unpin_due();
+  }
+  // One of each shard in turn, so that all give alike. Ends: each round ends a pin or is the last.
+  void unpin_surplus() {
+    for (bool more = shared_->has_surplus_pins(); more;) {
+      more = false;
+      for (Shard* each_shard : shards_) more = each_shard->unpin_surplus() || more;
+    }
+  }
+  bool bring(const Key& key, const Handle& value, const PutOptions& options,
+             std::optional<std::int64_t> pin_until_ms) {
+    VARVE_ASSERT(!key.bytes.empty());
+    VARVE_ASSERT(key.bytes.size() <= kKeyBytesMax);
+    const Handle kept = form_to_keep(value);
+    Shard& target = shard(key);
+    Departures left;
+    target.expire_key(key, left);
+    tell(left);
+    const bool done = target.put(key, kept, options.expires_ms, pin_until_ms, left);
+    tell(left);
+    return done;
+  }
+  // Empty: there is none.
   Handle form_to_keep(const Handle& value) const {
     if (!encode_) return decode_value(value);
     return value.method() == 0 ? encode_(value) : value;
   }
   void tell(Departures& left) const {
     for (const Removal& removal : left) {
-      if (shared_->owner != nullptr) shared_->owner->left(removal);
       if (shared_->on_removal) shared_->on_removal(removal);
+      if (shared_->owner != nullptr) shared_->owner->left(removal);
     }
     left.clear();
   }
@@ -179,6 +207,7 @@ class MemoryTier final : public Tier {
 
 std::unique_ptr<Tier> make_memory_tier(MemoryOptions options,
                                        std::unique_ptr<EvictionPolicy> policy) {
+  delete_orphans();
   return std::make_unique<MemoryTier>(std::move(options), std::move(policy));
 }
 

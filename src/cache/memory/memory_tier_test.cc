@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "base/random.h"
+#include "cache/encoding.h"
 #include "cache/memory/shard.h"
 #include "cache/test_tiers.h"
 
@@ -94,6 +95,121 @@ TEST(MemoryTier, RefusesWhatWouldPushOutAllElse) {
   EXPECT_TRUE(tier->get(Key("pinned")));
 }
 
+TEST(MemoryTier, TakesALargerValueInPlaceOfAPinnedOne) {
+  const auto tier = memory_tier({{kMiB, 0}, {}, [] { return kTestStartMs; }}, "lru");
+  tier->put(Key("pinned"), handle_of_text(noise(kMiB * 4 / 10, 1)), {});
+  ASSERT_TRUE(tier->pin(Key("pinned"), 0));
+  // Beside the old one there would be no room.
+  const std::string larger = noise(kMiB * 7 / 10, 2);
+  ASSERT_TRUE(tier->put(Key("pinned"), handle_of_text(larger), {}));
+  EXPECT_EQ(tier->stats().pinned_items, 1U);
+  EXPECT_EQ(text_of(tier->get(Key("pinned"))), larger);
+  // More than pinned ones may have together.
+  tier->maintain();
+  EXPECT_EQ(tier->stats().pinned_bytes, 0U);
+  EXPECT_EQ(text_of(tier->get(Key("pinned"))), larger);
+}
+
+TEST(MemoryTier, PinsInOnePartWhatAllMayHaveTogether) {
+  const auto tier = memory_tier({{64 * kMiB, 0}, {}, [] { return kTestStartMs; }}, "lru", {}, 64);
+  const std::string large = noise(kMiB * 7 / 10, 1);
+  ASSERT_TRUE(tier->put(Key("large", 1), handle_of_text(large), {}));
+  ASSERT_TRUE(tier->pin(Key("large", 1), 0));
+  // Its part lives on beside it, up to what fits there.
+  for (std::uint64_t i = 2; i < 500; ++i) {
+    ASSERT_TRUE(tier->put(Key("small", i), handle_of_text(noise(4000, i)), {}));
+  }
+  EXPECT_FALSE(tier->put(Key("other", 1000), handle_of_text(large), {}));
+  EXPECT_EQ(text_of(tier->get(Key("large", 1))), large);
+  EXPECT_LE(tier->stats().resident_bytes, kMiB * 2);
+  // A part is never pinned as a whole.
+  ASSERT_TRUE(tier->put(Key("more", 1001), handle_of_text(noise(kMiB / 5, 1)), {}));
+  EXPECT_FALSE(tier->pin(Key("more", 1001), 0));
+}
+
+TEST(MemoryTier, EndsPinsThatAreDueBeforeItRefusesOthers) {
+  std::int64_t now_ms = kTestStartMs;
+  const auto tier = memory_tier({{16 * kMiB, 0}, {}, [&] { return now_ms; }}, "lru", {}, 2);
+  // Each in a part of its own.
+  const Key due("due", 1), stays("stays", ~std::uint64_t{0});
+  const Handle value = handle_of_text(noise(5 * kMiB, 1));
+  for (const Key& key : {due, stays}) ASSERT_TRUE(tier->put(key, value, {}));
+  ASSERT_TRUE(tier->pin(due, kTestStartMs + 1000));
+  EXPECT_FALSE(tier->pin(stays, 0));
+  now_ms += 1000;
+  EXPECT_TRUE(tier->pin(stays, 0));
+  EXPECT_EQ(tier->stats().pinned_items, 1U);
+}
+
+TEST(MemoryTier, EndsPinsThatAreDueBeforeOthersIfItShrinks) {
+  std::int64_t now_ms = kTestStartMs;
+  const auto tier = memory_tier({{8 * kMiB, 0}, {}, [&] { return now_ms; }}, "lru", {}, 1);
+  for (const char* name : {"due", "stays"}) {
+    ASSERT_TRUE(tier->put(Key(name), handle_of_text(noise(kMiB, 1)), {}));
+    ASSERT_TRUE(tier->pin(Key(name), name[0] == 'd' ? kTestStartMs + 1000 : 0));
+  }
+  now_ms += 1000;
+  tier->set_capacity({3 * kMiB, 0});
+  EXPECT_EQ(tier->stats().pinned_items, 1U);
+  EXPECT_TRUE(tier->unpin(Key("stays")));
+}
+
+TEST(MemoryTier, RejectsWhatCannotBeDecoded) {
+  const auto tier = memory_tier({{kMiB, 0}, {}, [] { return kTestStartMs; }}, "lru");
+  tier->put(Key("a"), handle_of_text("one"), {});
+  Handle damaged = handle_of_text("no frame of zstd");
+  damaged.set_encoding(6, 1000);
+  EXPECT_FALSE(tier->put(Key("a"), damaged, {}));
+  EXPECT_FALSE(tier->get(Key("a")));
+  const TierStats stats = tier->stats();
+  EXPECT_EQ(stats.rejected, 1U);
+  EXPECT_EQ(stats.replaced, 1U);
+  EXPECT_EQ(stats.removed, 0U);
+}
+
+TEST(MemoryTier, ShowsWhatCompressionTakes) {
+  const std::uint64_t before = encoding_bytes();
+  constexpr std::size_t kSampleBytes = 10'000;
+  {
+    const auto tier = memory_tier(
+        {{kMiB, 0}, {}, [] { return kTestStartMs; }}, "lru",
+        compressed({.floats = false, .zstd_level = 3, .dictionary_bytes = std::size_t{64} << 10}));
+    tier->put(Key("a"), handle_of_text(noise(kSampleBytes, 1)), {});
+    const TierStats stats = tier->stats();
+    EXPECT_GE(encoding_bytes(), before + kSampleBytes);
+    EXPECT_GT(stats.index_bytes, encoding_bytes());
+    EXPECT_LE(stats.resident_bytes, kMiB);
+  }
+  const auto plain = memory_tier({{kMiB, 0}, {}, [] { return kTestStartMs; }}, "lru");
+  // A context of the thread stays, the samples do not.
+  const std::uint64_t after = encoding_bytes();
+  const auto encode = compressed({.floats = false, .zstd_level = 3, .dictionary_bytes = 1024});
+  encode(handle_of_text(noise(kSampleBytes, 2)));
+  EXPECT_EQ(encoding_bytes(), after + kSampleBytes);
+  EXPECT_LT(plain->stats().index_bytes, encoding_bytes());
+}
+
+TEST(MemoryTier, TellsItsOwnerLast) {
+  class Owner final : public TierOwner {
+   public:
+    explicit Owner(std::string& told) : told_(told) {}
+    std::uint64_t version(std::uint64_t) const override { return 0; }
+    void left(const Removal&) override { told_ += "owner "; }
+
+   private:
+    std::string& told_;
+  };
+  std::string told;
+  Owner owner(told);
+  const auto tier = memory_tier(
+      {{kMiB, 0}, [&](const Removal&) { told += "callback "; }, [] { return kTestStartMs; }},
+      "lru");
+  tier->set_owner(&owner);
+  tier->put(Key("a"), handle_of_text("one"), {});
+  tier->remove(Key("a"));
+  EXPECT_EQ(told, "callback owner ");
+}
+
 TEST(MemoryTier, LendsAnyNumberOfHandlesToOneThread) {
   const auto tier = memory_tier({{kMiB, 0}, {}, [] { return kTestStartMs; }}, "s3-fifo");
   constexpr std::size_t kHandles = 3 * ThreadRecord::kWords;
@@ -120,6 +236,19 @@ TEST(MemoryTier, LendsAnyNumberOfHandlesToOneThread) {
   copies.clear();
   tier->maintain();
   EXPECT_EQ(tier->stats().held_bytes, 0U);
+}
+
+TEST(MemoryTier, IsFreedWithTheNextTierIfAHandleOutlivedIt) {
+  const auto token = std::make_shared<int>();
+  auto tier = memory_tier({{kMiB, 0}, {}, [token] { return kTestStartMs; }}, "lru");
+  tier->put(Key("a"), handle_of_text("one"), {});
+  Handle handle = tier->get(Key("a"));
+  tier.reset();
+  EXPECT_GT(token.use_count(), 1);
+  // It was announced by its thread: nobody hears that it leaves.
+  handle = {};
+  memory_tier({{kMiB, 0}, {}, [] { return kTestStartMs; }}, "lru");
+  EXPECT_EQ(token.use_count(), 1);
 }
 
 TEST(MemoryTier, TakesHandlesBackFromAnyThread) {

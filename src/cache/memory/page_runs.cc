@@ -10,7 +10,6 @@
 #include <set>
 #include <utility>
 
-#include "base/assert.h"
 #include "base/sync.h"
 
 namespace varve::cache {
@@ -25,7 +24,7 @@ constexpr bool kIsWatched = true;
 constexpr bool kIsWatched = false;
 #endif
 
-// Free runs of pages that nothing backs, joined with their neighbours.
+// Free runs of pages that nothing backs, but for locked ones, joined with their neighbours.
 class FreeRuns {
  public:
   using Run = std::pair<std::uintptr_t, std::size_t>;  // begin, bytes
@@ -108,8 +107,8 @@ void* take_pages(std::size_t bytes, std::size_t& taken) {
 }
 
 void give_pages(void* begin, std::size_t taken) {
-  const int rc = ::madvise(begin, taken, MADV_DONTNEED);
-  VARVE_ASSERT(rc == 0);
+  // The kernel keeps pages that the process locked into memory; they serve the next value so.
+  static_cast<void>(::madvise(begin, taken, MADV_DONTNEED));
   Pages& all = pages();
   std::lock_guard lock(all.mutex);
   all.free.give({reinterpret_cast<std::uintptr_t>(begin), taken});

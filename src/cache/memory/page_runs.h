@@ -7,7 +7,8 @@ namespace varve::cache {
 
 // malloc keeps what is freed between blocks of other sizes; with values of up to a megabyte the
 // holes add up to a third of a cache. These runs of pages leave no holes but in address space. They
-// lie in few large mappings, since the kernel counts mappings. Thread-safe.
+// lie in few large mappings, since the kernel counts mappings. What is locked into memory
+// (mlockall) stays backed, and is used again as it is. Thread-safe.
 
 // Smaller blocks would waste too much of their last page.
 inline constexpr std::size_t kPageRunBytesMin = std::size_t{32} << 10;

@@ -1,6 +1,7 @@
 #include "cache/memory/page_runs.h"
 
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 
 #include <cstring>
 #include <map>
@@ -62,6 +63,21 @@ TEST(PageRuns, ServeManyThreads) {
   std::vector<std::thread> threads;
   for (std::uint64_t t = 0; t < 4; ++t) threads.emplace_back([t] { take_and_give(100 + t); });
   for (auto& thread : threads) thread.join();
+}
+
+TEST(PageRuns, TakesBackWhatIsLockedIntoMemory) {
+  std::size_t bytes = 0;
+  void* run = take_pages(64 << 10, bytes);
+  if (run == nullptr) GTEST_SKIP() << "a sanitizer watches every block";
+  if (::mlock(run, bytes) != 0) {
+    give_pages(run, bytes);
+    GTEST_SKIP() << "the process may not lock memory";
+  }
+  give_pages(run, bytes);
+  std::size_t again = 0;
+  EXPECT_EQ(take_pages(bytes, again), run);
+  ::munlock(run, bytes);
+  give_pages(run, again);
 }
 
 TEST(PageRuns, AreAsLongAsTheyAreAskedToBe) {

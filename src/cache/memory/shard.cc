@@ -18,8 +18,18 @@ constexpr std::size_t kEntriesPerStep = 64;
 constexpr std::size_t kWaitingMax = 64;
 constexpr std::uint64_t kWaitingBytesMax = std::uint64_t{512} << 10;
 constexpr std::uint64_t kWaitingShare = 32;  // of the capacity, one in so many
+// Tables grow beside pinned entries, and what comes has a place to be looked at.
+constexpr std::uint64_t kNeverPinnedShare = 8;  // one in so many
 
 }  // namespace
+
+bool MemoryShared::take_pinned(std::uint64_t bytes) {
+  std::uint64_t taken = pinned_bytes;
+  while (taken + bytes <= pinned_bytes_max) {
+    if (pinned_bytes.compare_exchange_weak(taken, taken + bytes)) return true;
+  }
+  return false;
+}
 
 Shard::Shard(std::shared_ptr<MemoryShared> shared, std::unique_ptr<EvictionPolicy> policy)
     : shared_(std::move(shared)),
@@ -223,22 +233,23 @@ Entry* Shard::fill(const Key& key, const Handle& value, Block* block) {
   return entry;
 }
 
-bool Shard::put(const Key& key, const Handle& value, std::int64_t expires_ms, Departures& left) {
-  Block* block = make_block(key, value, expires_ms);
-  std::lock_guard lock(mutex_);
+// One that can stay only in place of everything that is not pinned may come.
+bool Shard::fits(const Block* block, const Entry* old) const {
+  if (block == nullptr) return false;
+  if (capacity_.bytes == 0) return true;
+  const std::uint64_t freed = pin_of(old) ? old->block->charge : 0;
+  return block->charge + pinned_bytes_ - freed + overhead_bytes() + waiting_bytes_max() <=
+         capacity_.bytes;
+}
+
+Entry* Shard::bring_in(const Key& key, const Handle& value, Block* block, Departures& left) {
   Entry* const old = find(key);
-  // One that can stay only in place of everything that is not pinned may come.
-  const bool fits =
-      block != nullptr &&
-      (capacity_.bytes == 0 ||
-       block->charge + pinned_bytes_ + overhead_bytes() + waiting_bytes_max() <= capacity_.bytes);
-  Entry* const entry = fits ? fill(key, value, block) : nullptr;
+  Entry* const entry = fits(block, old) ? fill(key, value, block) : nullptr;
   if (entry == nullptr) {
     free_block(block);
     ++rejected_;
     if (old != nullptr) take_out(*old, Cause::replaced, true, left);
-    collect_if_many();
-    return false;
+    return nullptr;
   }
   if (old != nullptr) {
     table_.replace(*old, *entry);
@@ -246,16 +257,44 @@ bool Shard::put(const Key& key, const Handle& value, std::int64_t expires_ms, De
   } else {
     table_.insert(*entry);
   }
-  policy_->insert(entry->slot, key.hash, policy_charge(*entry));
-  if (expires_ms != 0) wheel_.insert(entry->slot, expires_ms);
+  if (block->expires_ms != 0) wheel_.insert(entry->slot, block->expires_ms);
   charged_ += block->charge;
   value_bytes_ += value.bytes().size();
   raw_bytes_ += value.raw_bytes();
   ++items_;
   ++insertions_;
+  return entry;
+}
+
+void Shard::care_for(Entry& entry, const std::optional<Pin>& had,
+                     std::optional<std::int64_t> pin_until_ms) {
+  const std::uint64_t bytes = entry.block->charge;
+  if (had) {
+    shared_->pinned_bytes += bytes;
+    start_pin(entry, pin_until_ms.value_or(had->until_ms));
+  } else if (pin_until_ms && make_room_for_pin(bytes)) {
+    start_pin(entry, *pin_until_ms);
+  } else {
+    policy_->insert(entry.slot, entry.hash, policy_charge(entry));
+  }
+}
+
+bool Shard::put(const Key& key, const Handle& value, std::int64_t expires_ms,
+                std::optional<std::int64_t> pin_until_ms, Departures& left) {
+  const bool is_sound =
+      value && value.bytes().size() <= kValueBytesMax && value.raw_bytes() <= kValueBytesMax;
+  Block* block = is_sound ? make_block(key, value, expires_ms) : nullptr;
+  std::lock_guard lock(mutex_);
+  const std::optional<Pin> had = pin_of(find(key));
+  Entry* const entry = bring_in(key, value, block, left);
+  if (entry == nullptr) {
+    collect_if_many();
+    return false;
+  }
+  care_for(*entry, had, pin_until_ms);
   evict_over(items_, left);
   // A policy may find that the newcomer itself is the one to go.
-  return find(key) == entry;
+  return find(key) == entry && (!pin_until_ms || entry->is_marked(Entry::kUserPinned));
 }
 
 void Shard::expire_key(const Key& key, Departures& left) {
@@ -380,7 +419,6 @@ void Shard::expire_due(std::int64_t now_ms, Departures& left) {
 bool Shard::shrink(Departures& left) {
   const std::int64_t now_ms = shared_->now_ms();
   std::lock_guard lock(mutex_);
-  unpin_due(now_ms);
   expire_due(now_ms, left);
   evict_over(kEntriesPerStep, left);
   const bool more = is_over() && policy_->size() > 0;
@@ -388,10 +426,9 @@ bool Shard::shrink(Departures& left) {
   return more;
 }
 
-void Shard::set_capacity(const Capacity& capacity, std::uint64_t pinned_bytes_max) {
+void Shard::set_capacity(const Capacity& capacity) {
   std::lock_guard lock(mutex_);
   capacity_ = capacity;
-  pinned_bytes_max_ = pinned_bytes_max;
   const std::uint64_t most = std::numeric_limits<std::int64_t>::max();
   policy_->set_capacity(capacity.bytes > 0 ? capacity.bytes
                                            : (capacity.items > 0 ? capacity.items : most));
@@ -405,15 +442,30 @@ bool Shard::pin(const Key& key, std::int64_t until_ms, Departures& left) {
     pins_[entry->block->pin].until_ms = until_ms;
     return true;
   }
-  if (pinned_bytes_ + entry->block->charge > pinned_bytes_max_) return false;
+  if (!make_room_for_pin(entry->block->charge)) return false;
   policy_->remove(entry->slot);
-  entry->mark(Entry::kUserPinned);
-  entry->block->pin = pins_.size();
-  pins_.push_back({entry, until_ms});
-  pinned_bytes_ += entry->block->charge;
-  ++pinned_items_;
+  start_pin(*entry, until_ms);
   evict_over(kEntriesPerStep, left);
   return true;
+}
+
+bool Shard::make_room_for_pin(std::uint64_t bytes) {
+  const std::uint64_t needed = pinned_bytes_ + bytes + overhead_bytes() + waiting_bytes_max();
+  const std::uint64_t most = capacity_.bytes - capacity_.bytes / kNeverPinnedShare;
+  return (capacity_.bytes == 0 || needed <= most) && shared_->take_pinned(bytes);
+}
+
+std::optional<Shard::Pin> Shard::pin_of(const Entry* entry) const {
+  if (entry == nullptr || !entry->is_marked(Entry::kUserPinned)) return std::nullopt;
+  return pins_[entry->block->pin];
+}
+
+void Shard::start_pin(Entry& entry, std::int64_t until_ms) {
+  entry.mark(Entry::kUserPinned);
+  entry.block->pin = pins_.size();
+  pins_.push_back({&entry, until_ms});
+  pinned_bytes_ += entry.block->charge;
+  ++pinned_items_;
 }
 
 void Shard::forget_pin(Entry& entry) {
@@ -421,6 +473,7 @@ void Shard::forget_pin(Entry& entry) {
   pins_[entry.block->pin] = pins_.back();
   pins_.pop_back();
   entry.unmark(Entry::kUserPinned);
+  shared_->pinned_bytes -= entry.block->charge;
   pinned_bytes_ -= entry.block->charge;
   --pinned_items_;
 }
@@ -439,14 +492,21 @@ bool Shard::unpin(const Key& key, Departures& left) {
   return true;
 }
 
-// Also the last ones of those that are too many since the capacity fell.
-void Shard::unpin_due(std::int64_t now_ms) {
-  while (pinned_bytes_ > pinned_bytes_max_) end_pin(*pins_.back().entry);
+void Shard::unpin_due() {
+  const std::int64_t now_ms = shared_->now_ms();
+  std::lock_guard lock(mutex_);
   std::vector<Entry*> due;
   for (const Pin& pin : pins_) {
     if (pin.until_ms != 0 && pin.until_ms <= now_ms) due.push_back(pin.entry);
   }
   for (Entry* entry : due) end_pin(*entry);
+}
+
+bool Shard::unpin_surplus() {
+  std::lock_guard lock(mutex_);
+  if (pins_.empty() || !shared_->has_surplus_pins()) return false;
+  end_pin(*pins_.back().entry);
+  return true;
 }
 
 }  // namespace varve::cache

@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 #include "base/sync.h"
@@ -24,7 +25,12 @@ struct MemoryShared {
   RemovalCallback on_removal;
   TierOwner* owner = nullptr;
   Counters<counters> counts;
+  std::atomic<std::uint64_t> pinned_bytes{0};
+  std::atomic<std::uint64_t> pinned_bytes_max{0};
 
+  // Of what pinned entries of all shards may have together. False: so much is not left.
+  bool take_pinned(std::uint64_t bytes);
+  bool has_surplus_pins() const { return pinned_bytes > pinned_bytes_max; }
   bool has_listener() const { return owner != nullptr || on_removal; }
 };
 
@@ -40,18 +46,23 @@ class alignas(64) Shard {
   Shard& operator=(const Shard&) = delete;
 
   Handle get(const Key& key);
-  // `value` as it is to be kept. False: not kept. What left is appended to `left`.
-  bool put(const Key& key, const Handle& value, std::int64_t expires_ms, Departures& left);
+  // `value` as it is to be kept; empty: it cannot be. False: not kept, or not pinned as asked for.
+  // What left is appended to `left`.
+  bool put(const Key& key, const Handle& value, std::int64_t expires_ms,
+           std::optional<std::int64_t> pin_until_ms, Departures& left);
   // Takes an entry that has expired out, so that its callback comes before a new value is visible.
   void expire_key(const Key& key, Departures& left);
   bool remove(const Key& key, Departures& left);
   bool contains(const Key& key) const;
   bool pin(const Key& key, std::int64_t until_ms, Departures& left);
   bool unpin(const Key& key, Departures& left);
+  // Ends pins whose time is over.
+  void unpin_due();
+  // Ends one pin if those of all shards are too much; false: they are not, or here is none.
+  bool unpin_surplus();
   // Evicts and expires a bounded number of entries; false: nothing is left to do.
   bool shrink(Departures& left);
-  // `pinned_bytes_max` is what pinned entries may take of it.
-  void set_capacity(const Capacity& capacity, std::uint64_t pinned_bytes_max);
+  void set_capacity(const Capacity& capacity);
   bool each(const Tier::Visit& take) const;
   void add_stats(TierStats& stats) const;
 
@@ -83,7 +94,15 @@ class alignas(64) Shard {
   [[gnu::noinline]] Handle get_locked(const Key& key);
   std::uint8_t marks_of_new(const Entry& entry) const;
   Entry* fill(const Key& key, const Handle& value, Block* block);
+  // Null: it does not fit. Takes the block over.
+  Entry* bring_in(const Key& key, const Handle& value, Block* block, Departures& left);
+  // Under the care of the policy, or of a pin: that of the value before it, or a new one if there
+  // is room for it.
+  void care_for(Entry& entry, const std::optional<Pin>& had,
+                std::optional<std::int64_t> pin_until_ms);
 
+  // Whether the block can stay in place of `old`, if there is one.
+  bool fits(const Block* block, const Entry* old) const;
   bool is_over() const;
   bool has_expired(const Entry& entry) const;
   // What entries that were taken out may take until they are freed.
@@ -93,7 +112,11 @@ class alignas(64) Shard {
   void take_out(Entry& entry, Cause cause, bool in_table, Departures& left);
   void evict_over(std::size_t limit, Departures& left);
   void expire_due(std::int64_t now_ms, Departures& left);
-  void unpin_due(std::int64_t now_ms);
+  std::optional<Pin> pin_of(const Entry* entry) const;  // nullopt also for null
+  // Takes what a pin of so much costs, of the shard and of all. False: it is not there.
+  bool make_room_for_pin(std::uint64_t bytes);
+  // REQUIRES: it is not in the policy.
+  void start_pin(Entry& entry, std::int64_t until_ms);
   void forget_pin(Entry& entry);
   void end_pin(Entry& entry);
   // Frees the memory of entries that were taken out and that no handle needs.
@@ -118,7 +141,6 @@ class alignas(64) Shard {
   // Of these, those of which it was not asked yet whether a handle needs them.
   std::size_t waiting_ VARVE_GUARDED_BY(mutex_) = 0;
   std::uint64_t waiting_bytes_ VARVE_GUARDED_BY(mutex_) = 0;
-  std::uint64_t pinned_bytes_max_ VARVE_GUARDED_BY(mutex_) = 0;
   std::uint64_t charged_ VARVE_GUARDED_BY(mutex_) = 0;  // blocks of live entries
   std::uint64_t held_ VARVE_GUARDED_BY(mutex_) = 0;     // blocks of entries taken out
   std::uint64_t held_items_ VARVE_GUARDED_BY(mutex_) = 0;

@@ -133,6 +133,13 @@ Result<Reply> Connection::next(base::TimePoint deadline) {
   }
 }
 
+bool Connection::is_off() const {
+  if (reader_->pos < reader_->len || reader_->ridx >= 0) return true;
+  char byte = 0;
+  const ssize_t got = ::recv(socket_, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+  return got >= 0 || (errno != EAGAIN && errno != EINTR);
+}
+
 Status Connection::wait(short events, base::TimePoint deadline) const {
   for (;;) {
     const base::Duration left = deadline - base::system_clock().now();

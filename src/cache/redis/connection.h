@@ -51,6 +51,9 @@ class Connection {
   // reply that is an error is a reply. `unavailable`: the connection broke or what came is no
   // reply; `cancelled`: the deadline passed.
   Result<Reply> next(base::TimePoint deadline);
+  // Whether something came that nobody asked for, or the server closed the connection. REQUIRES:
+  // every reply was taken.
+  bool is_off() const;
 
  private:
   explicit Connection(int socket);

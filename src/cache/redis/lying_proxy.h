@@ -21,7 +21,8 @@
 
 namespace varve::cache::redis {
 
-// While `lies` is above 0, so many of 1,000 answers have a wrong byte somewhere.
+// While `lies` is above 0, so many of 1,000 answers have a wrong byte somewhere. The next
+// `repeats` answers come twice.
 class LyingProxy {
  public:
   LyingProxy(std::string server, std::uint64_t seed)
@@ -46,6 +47,7 @@ class LyingProxy {
   std::string socket() const { return directory_.path("p"); }
   std::atomic<std::uint32_t> lies{0};
   std::atomic<std::uint64_t> told{0};
+  std::atomic<std::uint32_t> repeats{0};
 
  private:
   static int make_socket() { return ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0); }
@@ -100,7 +102,13 @@ class LyingProxy {
       bytes[at] = static_cast<char>(bytes[at] ^ static_cast<char>(1 + random_.below(255)));
       ++told;
     }
-    return ::send(to, bytes.data(), static_cast<std::size_t>(got), MSG_NOSIGNAL) == got;
+    std::string passed(bytes.data(), static_cast<std::size_t>(got));
+    if (answer && repeats > 0) {
+      --repeats;
+      passed += passed;
+    }
+    return ::send(to, passed.data(), passed.size(), MSG_NOSIGNAL) ==
+           static_cast<ssize_t>(passed.size());
   }
 
   const std::string server_;

@@ -94,6 +94,26 @@ TEST_F(RedisFaultTest, AServerThatWentBackInTimeIsNotBelieved) {
   EXPECT_EQ(text_of(tier->get(Key("k"))), "3");
 }
 
+TEST_F(RedisFaultTest, AReplyTooManyAnswersNoOtherCall) {
+  LyingProxy proxy(server_->socket(), 1);
+  const auto tier = open("unix://" + proxy.socket());
+  ASSERT_TRUE(tier->put(Key("a"), value_of("1"), {}));
+  ASSERT_TRUE(tier->put(Key("b"), value_of("2"), {}));
+  proxy.repeats = 1;
+  EXPECT_EQ(text_of(tier->get(Key("a"))), "<none>");
+  EXPECT_EQ(tier->stats().errors, 1U);
+  EXPECT_EQ(text_of(tier->get(Key("b"))), "2");
+  EXPECT_EQ(text_of(tier->get(Key("a"))), "1");
+  // Whose reply says that a write was done is not known then.
+  proxy.repeats = 1;
+  EXPECT_FALSE(tier->put(Key("a"), value_of("3"), {}));
+  EXPECT_EQ(text_of(tier->get(Key("a"))), "<none>");
+  EXPECT_EQ(text_of(tier->get(Key("b"))), "2");
+  EXPECT_EQ(tier->stats().errors, 2U);
+  EXPECT_EQ(tier->stats().corrupt, 0U);
+  EXPECT_TRUE(tier->stats().available);
+}
+
 TEST_F(RedisFaultTest, FlushedMeansMisses) {
   const auto tier = open(server_->url());
   ASSERT_TRUE(tier->put(Key("k"), value_of("v"), {}));

@@ -11,9 +11,15 @@ namespace {
 // Of one exchange: what a server does well within a time-out, and what a stop of it costs.
 constexpr std::size_t kPartKeys = 256;
 constexpr std::size_t kPartBytes = std::size_t{1} << 20;
+constexpr std::size_t kShrinkShare = 64;  // one in so many
 
 base::ByteSpan bytes_of(const redisReply& reply) {
   return base::as_bytes(std::string_view(reply.str, reply.len));
+}
+
+std::optional<Record> record_in(const redisReply& reply) {
+  if (reply.type != REDIS_REPLY_STRING) return std::nullopt;
+  return decode_record(bytes_of(reply));
 }
 
 bool is_wrong_type(const redisReply& reply) {
@@ -49,7 +55,7 @@ void RedisTier::start() {
 Handle RedisTier::get(const Key& key) {
   Handle out;
   constexpr std::size_t first = 0;
-  read_part({&key, 1}, {&out, 1}, {&first, 1});
+  read_part({&key, 1}, {&out, 1}, {&first, 1}, patience());
   ++(out ? counters_.hits : counters_.misses);
   return out;
 }
@@ -59,16 +65,31 @@ void RedisTier::get_batch(std::span<const Key> keys, std::span<Handle> out) {
   for (std::size_t i = 0; i < keys.size(); ++i) {
     if (!out[i]) wanted.push_back(i);
   }
-  for (std::size_t at = 0; at < wanted.size(); at += kPartKeys) {
-    const std::size_t count = std::min(kPartKeys, wanted.size() - at);
-    if (!read_part(keys, out, std::span(wanted).subspan(at, count))) break;
+  for (std::span<const std::size_t> rest = wanted; !rest.empty();) {
+    const std::size_t count = std::min(keys_at_once(), rest.size());
+    const Patience patience =
+        Patience::while_it_comes(base::system_clock().now(), options_.timeout);
+    if (!read_part(keys, out, rest.first(count), patience)) break;
+    rest = rest.subspan(count);
   }
   for (const std::size_t i : wanted) ++(out[i] ? counters_.hits : counters_.misses);
 }
 
+std::size_t RedisTier::keys_at_once() const {
+  const std::size_t usual = usual_bytes_.load(std::memory_order_relaxed);
+  return std::clamp(kPartBytes / std::max<std::size_t>(usual, 1), std::size_t{1}, kPartKeys);
+}
+
+// Grows at once and shrinks slowly: small values among large ones are no reason to ask for many.
+void RedisTier::note_size(std::size_t bytes) {
+  const std::size_t usual = usual_bytes_.load(std::memory_order_relaxed);
+  const std::size_t next = bytes >= usual ? bytes : usual - (usual - bytes) / kShrinkShare;
+  if (next != usual) usual_bytes_.store(next, std::memory_order_relaxed);
+}
+
 bool RedisTier::read_part(std::span<const Key> keys, std::span<Handle> out,
-                          std::span<const std::size_t> chosen) {
-  Call call(breaker_, connections_, counters_.errors, deadline());
+                          std::span<const std::size_t> chosen, Patience patience) {
+  Call call(breaker_, connections_, counters_.errors, patience);
   if (!call) return false;
   ++counters_.round_trips;
   for (const std::size_t i : chosen) {
@@ -83,19 +104,26 @@ bool RedisTier::read_part(std::span<const Key> keys, std::span<Handle> out,
     if (!reply) return false;
     if (reply->type == REDIS_REPLY_ERROR && !is_wrong_type(*reply)) {
       call.refuse();  // loading, no permission
-    } else {
-      out[i] = accept(keys[i], *reply, epoch);
+      continue;
     }
+    const auto record = record_in(*reply);
+    if (record && record->key != keys[i].bytes) {
+      // The reply to another command: then all that follow are as well.
+      ++counters_.corrupt;
+      call.give_up();
+      return false;
+    }
+    out[i] = accept(keys[i], *reply, record, epoch);
   }
   return true;
 }
 
-Handle RedisTier::accept(const Key& key, const redisReply& reply, const Epoch& epoch) {
+Handle RedisTier::accept(const Key& key, const redisReply& reply,
+                         const std::optional<Record>& record, const Epoch& epoch) {
   if (reply.type == REDIS_REPLY_NIL) return {};
-  const auto record =
-      reply.type == REDIS_REPLY_STRING ? decode_record(bytes_of(reply)) : std::nullopt;
-  if (!record || record->key != key.bytes || record->header.kind != RecordKind::value ||
-      record->header.record_bytes() != reply.len) {
+  if (!record || record->header.kind != RecordKind::value ||
+      record->header.record_bytes() != reply.len ||
+      record->header.raw_bytes > options_.value_bytes_max) {
     ++counters_.corrupt;
     return {};
   }
@@ -105,6 +133,7 @@ Handle RedisTier::accept(const Key& key, const redisReply& reply, const Epoch& e
     ++counters_.expired;
     return {};
   }
+  note_size(reply.len);
   Handle value = Handle::copy_of(record->payload);
   value.set_encoding(header.method, header.raw_bytes);
   value.set_expires_ms(header.expires_ms);
@@ -136,8 +165,8 @@ bool RedisTier::remove(const Key& key) {
 RedisTier::Write RedisTier::plan(const Key& key, const Handle* value,
                                  const PutOptions& options) const {
   Write write{key, value};
-  if (value->bytes().size() > options_.value_bytes_max || key.bytes.empty() ||
-      key.bytes.size() > kKeyBytesMax) {
+  const std::uint64_t bytes = std::max<std::uint64_t>(value->bytes().size(), value->raw_bytes());
+  if (bytes > options_.value_bytes_max || key.bytes.empty() || key.bytes.size() > kKeyBytesMax) {
     ++counters_.rejected;
     write.value = nullptr;
     return write;
@@ -171,14 +200,18 @@ void RedisTier::write(std::span<Write> writes) {
 void RedisTier::write_part(std::span<Write> writes) {
   std::uint64_t turns = 0;
   for (const Write& write : writes) turns |= KeyTurns::bit_of(write.key.hash);
-  const base::TimePoint until = deadline();
-  const bool taken = turns_.take(turns, until);
+  const Patience left = patience();
+  const bool taken = turns_.take(turns, left.until());
   // Without a turn the sequence may be below that of a write under way, which then is not believed
   // either.
   for (Write& write : writes) write.sequence = trust_.next_sequence();
   if (taken) {
-    Call call(breaker_, connections_, counters_.errors, until);
+    Call call(breaker_, connections_, counters_.errors, left);
     if (call) send(call, writes);
+    // One that broke says nothing for sure, also of what it answered before.
+    if (!call) {
+      for (Write& write : writes) write.settled = write.done = false;
+    }
   } else {
     ++counters_.errors;
   }
@@ -280,7 +313,7 @@ void RedisTier::maintain() {
   if (breaker_.is_closed()) return;
   // The server may have moved. Not found: the next call finds out that nothing changed.
   static_cast<void>(connections_.look_up());
-  Call call(breaker_, connections_, counters_.errors, deadline());
+  Call call(breaker_, connections_, counters_.errors, patience());
   if (!call) return;
   ++counters_.round_trips;
   call.command().append({"PING"});

@@ -3,9 +3,11 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
+#include "cache/record.h"
 #include "cache/redis/breaker.h"
 #include "cache/redis/call.h"
 #include "cache/redis/connections.h"
@@ -53,8 +55,13 @@ class RedisTier final : public Tier {
 
   // False: the server failed, so that it is no use going on.
   bool read_part(std::span<const Key> keys, std::span<Handle> out,
-                 std::span<const std::size_t> chosen);
-  Handle accept(const Key& key, const redisReply& reply, const Epoch& epoch);
+                 std::span<const std::size_t> chosen, Patience patience);
+  // How many keys to ask for at once, by the sizes of what came lately.
+  std::size_t keys_at_once() const;
+  void note_size(std::size_t bytes);
+  // Empty: a miss, or not to be believed.
+  Handle accept(const Key& key, const redisReply& reply, const std::optional<Record>& record,
+                const Epoch& epoch);
   Write plan(const Key& key, const Handle* value, const PutOptions& options) const;
   void write(std::span<Write> writes);
   void write_part(std::span<Write> writes);
@@ -65,6 +72,7 @@ class RedisTier final : public Tier {
   bool scan_page(std::string& cursor, std::vector<std::string>& names,
                  std::vector<std::uint64_t>& sizes) const;
   base::TimePoint deadline() const { return base::system_clock().now() + options_.timeout; }
+  Patience patience() const { return Patience::once(base::system_clock().now(), options_.timeout); }
 
   const RedisOptions options_;
   const base::Clock& clock_;
@@ -72,6 +80,7 @@ class RedisTier final : public Tier {
   mutable Breaker breaker_;
   mutable Connections connections_;
   KeyTurns turns_;
+  std::atomic<std::size_t> usual_bytes_{0};  // of a record
 
   struct Counters {
     std::atomic<std::uint64_t> hits{0}, misses{0}, insertions{0}, rejected{0}, expired{0},

@@ -38,7 +38,7 @@ void RedisTier::each(const Visit& take) const {
 
 bool RedisTier::scan_page(std::string& cursor, std::vector<std::string>& names,
                           std::vector<std::uint64_t>& sizes) const {
-  Call call(breaker_, connections_, counters_.errors, deadline());
+  Call call(breaker_, connections_, counters_.errors, patience());
   if (!call) return false;
   const std::string& prefix = *call.epoch().prefix;
   counters_.round_trips += 2;

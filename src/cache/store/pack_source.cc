@@ -50,9 +50,10 @@ Status PackSource::put_batch(std::span<const Key> keys, std::span<const Handle> 
   std::vector<Item> items;
   items.reserve(keys.size());
   for (std::size_t i = 0; i < keys.size(); ++i) {
-    if (values[i].bytes().size() > kValueMax) {
-      return fail(ErrorKind::invalid,
-                  fmt::format("value of {} bytes is above 1 GiB", values[i].bytes().size()));
+    const std::uint64_t bytes =
+        std::max<std::uint64_t>(values[i].bytes().size(), values[i].raw_bytes());
+    if (bytes > kValueMax) {
+      return fail(ErrorKind::invalid, fmt::format("value of {} bytes is above 1 GiB", bytes));
     }
     items.push_back({keys[i].bytes, &values[i], options.expires_ms});
   }

@@ -220,6 +220,17 @@ TEST(StoreSource, OptionsAndUris) {
   EXPECT_FALSE(open_store_source("gopher://x"));
 }
 
+TEST_P(StoreSourceContract, RefusesWhatIsTooLargeAlsoIfItIsEncoded) {
+  const auto source = open();
+  Handle value = Handle::copy_of(base::as_bytes("few bytes"));
+  value.set_encoding(1, (std::uint64_t{1} << 32) + 5);
+  const Key key("k");
+  const Status put = source->put_batch({&key, 1}, {&value, 1}, {});
+  ASSERT_FALSE(put);
+  EXPECT_EQ(put.error().kind, ErrorKind::invalid);
+  EXPECT_EQ(load_one(*source, "k"), "<none>");
+}
+
 TEST(FunctionSource, LoadsInOrderAndCannotBeWritten) {
   const auto source = make_source("mine", [](std::string_view key) -> Result<Handle> {
     if (key == "bad") return fail(ErrorKind::unavailable, "no");
