@@ -37,6 +37,9 @@ struct LayeredOptions {
   std::uint64_t move_bytes_max = std::uint64_t{4} << 20;
   // The form that tiers below the first get values in, for example compressed(). Null: as they are.
   std::function<Handle(const Handle& value)> encode;
+  // How often a thread of the cache's own calls maintain(), callbacks included; 0: there is none,
+  // nor is there one under a `clock` that is not the system's.
+  std::chrono::milliseconds maintain_every{1'000};
   // Moves values between tiers; null: the thread whose call makes one necessary. It must not run
   // tasks in the thread that posts them.
   base::Pool* pool = nullptr;
@@ -126,7 +129,10 @@ class LayeredCache {
   virtual std::size_t tier_count() const = 0;
   virtual Tier& tier(std::size_t number) = 0;  // 0: the dearest
   virtual LayeredStats stats() const = 0;
-  // Removes what has expired. Waits for moves under way and those waiting, and until all tiers know
+  // Ends pins whose time is over, removes and reports what has expired, gives memory back to the
+  // system, and asks a server that failed whether it is back.
+  virtual void maintain() = 0;
+  // The same at once. Waits for moves under way and those waiting, and until all tiers know
   // what they hold.
   virtual void settle() = 0;
 };

@@ -136,7 +136,7 @@ class Tier {
   virtual bool wait_until_known(std::chrono::milliseconds at_most);
   // Whether entries outlive the process, so that a loaded value is worth writing at once.
   virtual bool is_persistent() const { return false; }
-  // Once, before the first put; null: nobody. The owner outlives the calls it gets.
+  // Once, before the first put; null: nobody. The owner outlives the tier.
   virtual void set_owner(TierOwner* owner) = 0;
 };
 

@@ -65,11 +65,18 @@ StackedCache::StackedCache(std::vector<std::unique_ptr<Tier>> tiers, std::shared
     links_.push_back(std::make_unique<Link>(*this, i));
     tiers_[i]->set_owner(links_.back().get());
   }
+  // Under another clock nothing is due because a second of this one is over.
+  const bool has_clock = &clock_ == &base::system_clock();
+  if (tiers_.empty() || !has_clock || options_.maintain_every.count() <= 0) return;
+  upkeep_.start(options_.maintain_every, [this] { maintain(); });
 }
 
+// A tier may tell what leaves it to its very end, from threads of its own; the first goes first,
+// since entries that leave it are looked for in the next.
 StackedCache::~StackedCache() {
+  upkeep_.stop();
   moves_.stop();
-  for (const auto& tier : tiers_) tier->set_owner(nullptr);
+  for (auto& tier : tiers_) tier.reset();
 }
 
 Status check_key(std::string_view key) {
@@ -467,6 +474,11 @@ LayeredStats StackedCache::stats() const {
   stats.waiting_moves = moves_.count();
   stats.waiting_bytes = moves_.bytes();
   return stats;
+}
+
+void StackedCache::maintain() {
+  for (const auto& tier : tiers_) tier->maintain();
+  moves_.run_unless_pool();
 }
 
 void StackedCache::settle() {

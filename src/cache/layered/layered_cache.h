@@ -7,6 +7,7 @@
 #include "cache/counters.h"
 #include "cache/layered/flights.h"
 #include "cache/layered/moves.h"
+#include "cache/layered/upkeep.h"
 #include "cache/layered/write_order.h"
 #include "cache/policy/frequency_sketch.h"
 #include "cache/policy/ghost.h"
@@ -38,6 +39,7 @@ class StackedCache final : public LayeredCache {
   std::size_t tier_count() const override { return tiers_.size(); }
   Tier& tier(std::size_t number) override { return *tiers_[number]; }
   LayeredStats stats() const override;
+  void maintain() override;
   void settle() override;
 
  private:
@@ -127,7 +129,8 @@ class StackedCache final : public LayeredCache {
       VARVE_GUARDED_BY(sketch_mutex_);          // gets that found nothing in the first tier
   Ghost left_ VARVE_GUARDED_BY(sketch_mutex_);  // left a tier without a hit
 
-  Moves moves_;  // last: its end waits for moves, which use the rest
+  Moves moves_;  // its end waits for moves, which use the rest
+  Upkeep upkeep_;
 };
 
 }  // namespace varve::cache

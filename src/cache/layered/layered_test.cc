@@ -309,6 +309,94 @@ class LyingTier final : public Tier {
   std::uint64_t count_ = 0;
 };
 
+// Keeps nothing.
+class EmptyTier : public Tier {
+ public:
+  std::string_view name() const override { return "empty"; }
+  Handle get(const Key&) override { return {}; }
+  bool put(const Key&, const Handle&, const PutOptions&) override { return false; }
+  bool remove(const Key&) override { return false; }
+  bool may_contain(const Key&) const override { return false; }
+  bool pin(const Key&, std::int64_t) override { return false; }
+  bool unpin(const Key&) override { return false; }
+  void each(const Visit&) const override {}
+  void set_capacity(const Capacity&) override {}
+  Capacity capacity() const override { return {}; }
+  TierStats stats() const override { return {}; }
+  void maintain() override {}
+  void set_owner(TierOwner*) override {}
+};
+
+// Tells its owner of an entry at the last moment, as a recovery does that ends with its tier.
+class LateTier final : public EmptyTier {
+ public:
+  ~LateTier() override { tell(); }
+  void set_owner(TierOwner* owner) override {
+    if (owner_ == nullptr) owner_ = owner;
+  }
+
+ private:
+  void tell() {
+    const Key key("left late");
+    Removal removal{key.bytes, key.hash, handle_of_text("value"), Cause::evicted, true};
+    removal.version = owner_->version(key.hash);
+    owner_->left(removal);
+  }
+
+  TierOwner* owner_ = nullptr;
+};
+
+TEST_F(Layers, ListenToTheirTiersToTheEnd) {
+  std::vector<std::unique_ptr<Tier>> tiers;
+  for (int i = 0; i < 3; ++i) tiers.push_back(std::make_unique<LateTier>());
+  cache_ = make_layered_cache(std::move(tiers), source_, options_);
+  cache_.reset();
+}
+
+// Waits to be looked after at a gate.
+class GatedTier final : public EmptyTier {
+ public:
+  explicit GatedTier(Gate& gate) : gate_(gate) {}
+  void maintain() override { gate_.pass(); }
+
+ private:
+  Gate& gate_;
+};
+
+TEST_F(Layers, LookAfterTheirTiersUnasked) {
+  Gate gate;
+  gate.open();
+  std::vector<std::unique_ptr<Tier>> tiers;
+  tiers.push_back(std::make_unique<GatedTier>(gate));
+  options_.maintain_every = std::chrono::milliseconds(1);
+  cache_ = make_layered_cache(std::move(tiers), source_, options_);
+  gate.wait_for(3);
+  cache_.reset();
+}
+
+TEST_F(Layers, EndPinsAndReportWhatExpiredWhenTheyAreMaintained) {
+  std::vector<std::string> expired;
+  const auto note = [&](const Removal& removal) {
+    if (removal.cause == Cause::expired) expired.emplace_back(removal.key);
+  };
+  std::vector<std::unique_ptr<Tier>> tiers;
+  tiers.push_back(memory_tier({{256 * kKiB, 0}, note, now_ms_}, "lru", {}, 1));
+  options_.clock = &clock_;
+  cache_ = make_layered_cache(std::move(tiers), source_, options_);
+  source_->set("pinned", "value");
+  ASSERT_TRUE(*cache_->pin("pinned", now_ms_() + 1000));
+  const std::string value = "value";
+  ASSERT_TRUE(cache_->put("brief", std::as_bytes(std::span(value)), {now_ms_() + 1000}));
+  cache_->maintain();
+  EXPECT_EQ(cache_->tier(0).stats().pinned_items, 1U);
+  EXPECT_TRUE(expired.empty());
+  clock_.advance(std::chrono::seconds(2));
+  cache_->maintain();
+  EXPECT_EQ(cache_->tier(0).stats().pinned_items, 0U);
+  EXPECT_EQ(expired, std::vector<std::string>{"brief"});
+  EXPECT_EQ(cache_->tier(0).stats().items, 1U);
+}
+
 TEST_F(Layers, NeverFailForATierThatLies) {
   std::vector<std::unique_ptr<Tier>> tiers;
   tiers.push_back(memory_tier({{64 * kKiB, 0}, {}, now_ms_}, "lru"));
