@@ -28,11 +28,13 @@ struct LayeredOptions {
   // A value leaves the tier it was promoted from. Otherwise it stays, and costs no writing when it
   // comes down again.
   bool exclusive = false;
-  // How long it is remembered that the last layer has no value of a key; 0: not at all.
+  // How long it is remembered that the last layer has no value of a key; 0: not at all. As with all
+  // times here, as long as you like.
   std::chrono::milliseconds negative_ttl{1'000};
   // Of one load, waiting for that of another thread included.
   std::chrono::milliseconds timeout{60'000};
-  // Promotions and demotions that wait. What comes on top is not moved, nobody waits for room.
+  // Promotions and demotions that wait. What comes on top is not moved, nobody waits for room; a
+  // value that is larger alone is moved when no other waits.
   std::size_t moves_max = 1024;
   std::uint64_t move_bytes_max = std::uint64_t{4} << 20;
   // The form that tiers below the first get values in, for example compressed(). Null: as they are.

@@ -92,9 +92,10 @@ std::optional<Gets::Got> BatchGets::next_loaded() {
   }
   Wanted& wanted = own_[loaded->index];
   wanted.is_done = true;
-  cache_.land(wanted.as_key(), wanted.flight, wanted.version, loaded->value);
+  Result<Handle> value = decode_loaded(std::move(loaded->value));
+  cache_.land(wanted.as_key(), wanted.flight, wanted.version, value);
   cache_.moves_.run_unless_pool();
-  return Got{wanted.index, std::move(loaded->value)};
+  return Got{wanted.index, std::move(value)};
 }
 
 // For a load that the last layer forgot. nullopt: there is none.

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/assert.h"
 #include "base/result.h"
 #include "cache/encoding.h"
@@ -23,6 +25,16 @@ constexpr std::size_t kKeysPerWrite = 1024;
 constexpr std::chrono::seconds kPatience{2};
 // A disk tier reads the indexes of a gigabyte in a tenth of a second.
 constexpr std::chrono::minutes kSettleTime{10};
+
+// Can be added to any moment without an overflow.
+constexpr std::chrono::hours kForever{24 * 365 * 100};
+
+LayeredOptions with_bounded_times(LayeredOptions options) {
+  for (auto* time : {&options.timeout, &options.negative_ttl, &options.maintain_every}) {
+    *time = std::clamp<std::chrono::milliseconds>(*time, std::chrono::milliseconds(0), kForever);
+  }
+  return options;
+}
 
 // Where nothing was given.
 class NoSource final : public Source {
@@ -51,7 +63,7 @@ class NoSource final : public Source {
 
 StackedCache::StackedCache(std::vector<std::unique_ptr<Tier>> tiers, std::shared_ptr<Source> source,
                            LayeredOptions options)
-    : options_(std::move(options)),
+    : options_(with_bounded_times(std::move(options))),
       clock_(options_.clock != nullptr ? *options_.clock : base::system_clock()),
       source_(source != nullptr ? std::move(source) : std::make_shared<NoSource>()),
       tiers_(std::move(tiers)),
@@ -245,6 +257,13 @@ Handle StackedCache::shared_value(const Handle& value) const {
   return expires_ms == 0 || expires_ms > clock_.wall_ms() ? value : Handle();
 }
 
+Result<Handle> decode_loaded(Result<Handle> loaded) {
+  if (!loaded || !*loaded || loaded->method() == 0) return loaded;
+  Handle value = decode_value(*loaded);
+  if (!value) return fail(ErrorKind::corrupt, "the last layer's value cannot be decoded");
+  return value;
+}
+
 Result<Handle> StackedCache::load_as_leader(const Key& key, const std::shared_ptr<Flight>& flight,
                                             Source& source) {
   const std::uint64_t version = order_.version(key.hash);
@@ -254,9 +273,10 @@ Result<Handle> StackedCache::load_as_leader(const Key& key, const std::shared_pt
   if (!loaded) {
     loaded = Loads::Loaded{0, fail(ErrorKind::internal, "a load ended without its result")};
   }
-  land(key, flight, version, loaded->value);
+  Result<Handle> value = decode_loaded(std::move(loaded->value));
+  land(key, flight, version, value);
   moves_.run_unless_pool();
-  return std::move(loaded->value);
+  return value;
 }
 
 void StackedCache::land(const Key& key, const std::shared_ptr<Flight>& flight,

@@ -15,6 +15,9 @@
 
 namespace varve::cache {
 
+// The value itself, however the last layer keeps it. `corrupt`: it cannot be decoded.
+Result<Handle> decode_loaded(Result<Handle> loaded);
+
 class StackedCache final : public LayeredCache {
  public:
   StackedCache(std::vector<std::unique_ptr<Tier>> tiers, std::shared_ptr<Source> source,

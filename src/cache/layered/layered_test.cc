@@ -3,6 +3,7 @@
 
 #include "base/manual_clock.h"
 #include "base/pool.h"
+#include "cache/layered/moves.h"
 #include "cache/layered/test_source.h"
 
 namespace varve::cache {
@@ -169,6 +170,31 @@ TEST_F(Layers, DropMovesForWhichThereIsNoRoom) {
   EXPECT_EQ(stats.waiting_bytes, 0U);
 }
 
+TEST_F(Layers, MoveAValueThatIsLargerThanTheBoundByItself) {
+  options_.move_bytes_max = kKiB;
+  options_.promote_after = 1;
+  open();
+  const std::string large = noise(40 * kKiB, 7);
+  ASSERT_TRUE(put("a", large));
+  EXPECT_EQ(get("a"), large);
+  press();
+  EXPECT_TRUE(is_in(1, "a"));
+  EXPECT_EQ(get("a"), large);
+  EXPECT_TRUE(is_in(0, "a"));
+}
+
+TEST(Moves, GoOnAfterOneThatThrows) {
+  int made = 0;
+  Moves moves(8, kKiB, nullptr, [&](const Move&) {
+    if (made++ == 0) throw std::bad_alloc();
+  });
+  for (int i = 0; i < 2; ++i) ASSERT_TRUE(moves.add({"a", 1, handle_of_text("one"), 0, 1, 0}));
+  EXPECT_THROW(moves.run_unless_pool(), std::bad_alloc);
+  moves.settle();
+  EXPECT_EQ(made, 2);
+  moves.stop();
+}
+
 TEST_F(Layers, MoveInThePoolThatTheyAreGiven) {
   const auto pool = base::make_thread_pool(1);
   options_.pool = pool.get();
@@ -219,6 +245,36 @@ TEST_F(Layers, RememberWhatIsNotThereUntilItIsPut) {
   ASSERT_TRUE(cache_->remove("a"));
   EXPECT_EQ(get("a"), "(none)");
   EXPECT_EQ(source_->loads("a"), 3);
+}
+
+TEST_F(Layers, WaitAsLongAsTheyAreTold) {
+  options_.negative_ttl = std::chrono::milliseconds::max();
+  options_.timeout = std::chrono::milliseconds::max();
+  open();
+  EXPECT_EQ(get("a"), "(none)");
+  clock_.advance(std::chrono::hours(24));
+  EXPECT_EQ(get("a"), "(none)");
+  EXPECT_EQ(source_->loads("a"), 1);
+}
+
+TEST_F(Layers, DecodeWhatTheLastLayerKeepsEncoded) {
+  source_->encode = compressed();
+  open();
+  const std::string value(4 * kKiB, 'v');
+  source_->set("a", value);
+  source_->set("b", value);
+  EXPECT_EQ(get("a"), value);
+  EXPECT_EQ(get("a"), value);
+  const std::string_view key = "b";
+  EXPECT_EQ(text_of(*cache_->get_batch(std::span(&key, 1))->next()->value), value);
+  source_->encode = [](const Handle&) {
+    Handle damaged = handle_of_text("damaged");
+    damaged.set_encoding(255, 100);
+    return damaged;
+  };
+  source_->set("c", value);
+  EXPECT_EQ(get("c"), "corrupt");
+  EXPECT_EQ(cache_->stats().load_errors, 1U);
 }
 
 TEST_F(Layers, LetValuesExpireEverywhere) {

@@ -54,7 +54,8 @@ class MapSource final : public Source {
         --loads_to_fail;
         loaded.value = fail(ErrorKind::unavailable, "told to fail");
       } else if (const auto value = values_.find(key); value != values_.end()) {
-        loaded.value = handle_of_text(value->second);
+        const Handle plain = handle_of_text(value->second);
+        loaded.value = encode ? encode(plain) : plain;
       }
       loads->waiting.push_back({key, std::move(loaded)});
     }
@@ -94,6 +95,8 @@ class MapSource final : public Source {
     before_result_ = std::move(hook);
   }
 
+  // The form that loads return values in; null: as they are.
+  std::function<Handle(const Handle&)> encode;
   std::atomic<int> loads_to_fail{0};
   std::atomic<int> loads_to_forget{0};
   std::atomic<bool> puts_fail{false};
