@@ -70,7 +70,8 @@ struct LayeredStats {
 struct ReadCounts {
   static constexpr std::size_t kTiersMax = 8;
   std::uint64_t tiers[kTiersMax] = {};
-  std::uint64_t loads = 0;
+  std::uint64_t loads = 0;         // asked of the last layer
+  std::uint64_t loads_shared = 0;  // loaded by another
 };
 
 // Gets under way. Used by one thread; destruction cancels what is left.
@@ -88,7 +89,8 @@ class Gets {
 
 // Thread-safe: any method, any thread. Readers of a key see its values in the order in which they
 // were written: who has seen one, or whose `put` or `remove` has returned, gets no older one.
-// Removal callbacks of its tiers may use their tier, but not the cache.
+// Removal callbacks of its tiers may use their tier, but not the cache: the thread they run in may
+// hold what the cache would wait for, and the process ends.
 class LayeredCache {
  public:
   virtual ~LayeredCache() = default;
@@ -124,8 +126,12 @@ class LayeredCache {
   // Loads the value if need be and keeps it in the first tier until unpin or `until_ms` (since
   // 1970; 0: no end). False: there is no value, or pinned bytes are at their limit.
   virtual Result<bool> pin(std::string_view key, std::int64_t until_ms) = 0;
-  // The same for a value that the caller has from this cache.
-  virtual bool pin_found(std::string_view key, const Handle& value, std::int64_t until_ms) = 0;
+  // The same for a value that the caller has from this cache. `version` is version() of the key
+  // from before it got the value. False also: the key may have been written since, get it again.
+  virtual bool pin_found(std::string_view key, const Handle& value, std::uint64_t version,
+                         std::int64_t until_ms) = 0;
+  // Changes with every write of the key, and with those of some others.
+  virtual std::uint64_t version(std::string_view key) const = 0;
   virtual bool unpin(std::string_view key) = 0;
 
   virtual std::size_t tier_count() const = 0;

@@ -424,6 +424,12 @@ bool Shard::unpin(const Key& key, Departures& left) {
   return true;
 }
 
+bool Shard::is_pinned(const Key& key) const {
+  std::lock_guard lock(mutex_);
+  const Entry* entry = find(key);
+  return entry != nullptr && entry->is_marked(Entry::kUserPinned);
+}
+
 // Also the last ones of those that are too many since the capacity fell.
 void Shard::unpin_due(std::int64_t now_ms) {
   while (pinned_bytes_ > pinned_bytes_max_) end_pin(*pins_.back().entry);

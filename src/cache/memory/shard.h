@@ -48,6 +48,7 @@ class alignas(64) Shard {
   bool contains(const Key& key) const;
   bool pin(const Key& key, std::int64_t until_ms, Departures& left);
   bool unpin(const Key& key, Departures& left);
+  bool is_pinned(const Key& key) const;
   // Evicts and expires a bounded number of entries; false: nothing is left to do.
   bool shrink(Departures& left);
   // `pinned_bytes_max` is what pinned entries may take of it.
