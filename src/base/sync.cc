@@ -47,6 +47,14 @@ bool Turn::try_take() {
   return true;
 }
 
+bool Turn::take_until(const Clock& clock, TimePoint until) {
+  std::unique_lock lock(mutex_);
+  while (taken_ && clock.now() < until) free_.wait_until(lock, until);
+  if (taken_) return false;
+  taken_ = true;
+  return true;
+}
+
 void Turn::give() {
   {
     std::unique_lock lock(mutex_);

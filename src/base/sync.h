@@ -59,6 +59,8 @@ class Turn {
   void take();
   // False if another thread has it.
   bool try_take();
+  // False if another thread has it until then.
+  bool take_until(const Clock& clock, TimePoint until);
   void give();
 
  private:

@@ -89,6 +89,7 @@ class DiskTierOfTest final : public Tier {
   bool may_contain(const Key& key) const override { return tier_->may_contain(key); }
   bool pin(const Key& key, std::int64_t until_ms) override { return tier_->pin(key, until_ms); }
   bool unpin(const Key& key) override { return tier_->unpin(key); }
+  bool is_pinned(const Key& key) const override { return tier_->is_pinned(key); }
   void each(const Visit& take) const override { tier_->each(take); }
   void set_capacity(const Capacity& capacity) override { tier_->set_capacity(capacity); }
   Capacity capacity() const override { return tier_->capacity(); }

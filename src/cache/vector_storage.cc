@@ -103,6 +103,7 @@ Result<std::unique_ptr<EfficientVectorStorage>> EfficientVectorStorage::open(
   LayeredOptions layered;
   layered.promote_after = options.promote_after;
   layered.timeout = options.timeout;
+  layered.maintain_every = options.maintain_every;
   layered.encode = encode;
   std::shared_ptr<StoreSource> shared(std::move(*source));
   auto cache = make_layered_cache(std::move(tiers), shared, std::move(layered));

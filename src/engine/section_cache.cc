@@ -120,11 +120,17 @@ Status SectionCache::load_missing(const Env& env, const SectionContext& context,
   }
   SectionSource source(env, context, slots, section, keys);
   const auto gets = cache_->load_batch(missing, source);
-  section_counts().loads += gets->counts().loads;
+  Status loaded;
   while (auto got = gets->next()) {
-    VARVE_TRY(handles[places[got->index]], got->value);
+    if (!got->value) {
+      loaded = tl::unexpected(std::move(got->value).error());
+      break;
+    }
+    handles[places[got->index]] = std::move(*got->value);
   }
-  return {};
+  // What another thread loaded came from the store as well.
+  section_counts().loads += gets->counts().loads + gets->counts().loads_shared;
+  return loaded;
 }
 
 Result<cache::Handle> SectionCache::get_anew(const Env& env, const SectionContext& context,
@@ -172,7 +178,9 @@ Result<std::uint64_t> SectionCache::warm(const Env& env, const SectionContext& c
     if (!pins) continue;
     const SectionKey key = section_key(context.index, slots[i]->ref.id, section);
     if (disk() != nullptr) disk()->pin(cache::Key(text_of(key)), until_ms);
-    if (cache_->pin_found(text_of(key), handles[i], until_ms)) continue;
+    // Sections never change, so none is older than another.
+    const std::uint64_t version = cache_->version(text_of(key));
+    if (cache_->pin_found(text_of(key), handles[i], version, until_ms)) continue;
     return fail(ErrorKind::overloaded,
                 "pinned sections would take more than half of the memory tier",
                 "a larger cache.ram_bytes_max, or pin less");

@@ -28,15 +28,20 @@ struct LayeredOptions {
   // A value leaves the tier it was promoted from. Otherwise it stays, and costs no writing when it
   // comes down again.
   bool exclusive = false;
-  // How long it is remembered that the last layer has no value of a key; 0: not at all.
+  // How long it is remembered that the last layer has no value of a key; 0: not at all. As with all
+  // times here, as long as you like.
   std::chrono::milliseconds negative_ttl{1'000};
   // Of one load, waiting for that of another thread included.
   std::chrono::milliseconds timeout{60'000};
-  // Promotions and demotions that wait. What comes on top is not moved, nobody waits for room.
+  // Promotions and demotions that wait. What comes on top is not moved, nobody waits for room; a
+  // value that is larger alone is moved when no other waits.
   std::size_t moves_max = 1024;
   std::uint64_t move_bytes_max = std::uint64_t{4} << 20;
   // The form that tiers below the first get values in, for example compressed(). Null: as they are.
   std::function<Handle(const Handle& value)> encode;
+  // How often a thread of the cache's own calls maintain(), callbacks included; 0: there is none,
+  // nor is there one under a `clock` that is not the system's.
+  std::chrono::milliseconds maintain_every{1'000};
   // Moves values between tiers; null: the thread whose call makes one necessary. It must not run
   // tasks in the thread that posts them.
   base::Pool* pool = nullptr;
@@ -65,7 +70,8 @@ struct LayeredStats {
 struct ReadCounts {
   static constexpr std::size_t kTiersMax = 8;
   std::uint64_t tiers[kTiersMax] = {};
-  std::uint64_t loads = 0;
+  std::uint64_t loads = 0;         // asked of the last layer
+  std::uint64_t loads_shared = 0;  // loaded by another
 };
 
 // Gets under way. Used by one thread; destruction cancels what is left.
@@ -83,7 +89,8 @@ class Gets {
 
 // Thread-safe: any method, any thread. Readers of a key see its values in the order in which they
 // were written: who has seen one, or whose `put` or `remove` has returned, gets no older one.
-// Removal callbacks of its tiers may use their tier, but not the cache.
+// Removal callbacks of its tiers may use their tier, but not the cache: the thread they run in may
+// hold what the cache would wait for, and the process ends.
 class LayeredCache {
  public:
   virtual ~LayeredCache() = default;
@@ -119,14 +126,21 @@ class LayeredCache {
   // Loads the value if need be and keeps it in the first tier until unpin or `until_ms` (since
   // 1970; 0: no end). False: there is no value, or pinned bytes are at their limit.
   virtual Result<bool> pin(std::string_view key, std::int64_t until_ms) = 0;
-  // The same for a value that the caller has from this cache.
-  virtual bool pin_found(std::string_view key, const Handle& value, std::int64_t until_ms) = 0;
+  // The same for a value that the caller has from this cache. `version` is version() of the key
+  // from before it got the value. False also: the key may have been written since, get it again.
+  virtual bool pin_found(std::string_view key, const Handle& value, std::uint64_t version,
+                         std::int64_t until_ms) = 0;
+  // Changes with every write of the key, and with those of some others.
+  virtual std::uint64_t version(std::string_view key) const = 0;
   virtual bool unpin(std::string_view key) = 0;
 
   virtual std::size_t tier_count() const = 0;
   virtual Tier& tier(std::size_t number) = 0;  // 0: the dearest
   virtual LayeredStats stats() const = 0;
-  // Removes what has expired. Waits for moves under way and those waiting, and until all tiers know
+  // Ends pins whose time is over, removes and reports what has expired, gives memory back to the
+  // system, and asks a server that failed whether it is back.
+  virtual void maintain() = 0;
+  // The same at once. Waits for moves under way and those waiting, and until all tiers know
   // what they hold.
   virtual void settle() = 0;
 };

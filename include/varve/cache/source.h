@@ -21,8 +21,8 @@ class Loads {
  public:
   struct Loaded {
     std::size_t index = 0;  // of the key in the call that started the loads
-    // Empty handle: there is no such value. `unavailable`, `cancelled`: ask again later. `corrupt`:
-    // names what is damaged.
+    // As the source keeps it: see Handle::method. Empty handle: there is no such value.
+    // `unavailable`, `cancelled`: ask again later. `corrupt`: names what is damaged.
     Result<Handle> value;
   };
   virtual ~Loads() = default;

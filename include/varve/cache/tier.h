@@ -49,14 +49,16 @@ struct Removal {
 };
 
 // Called once for each entry that left, outside of all locks, by the thread that made it leave.
-// That of an expired entry comes before a new value of its key is visible.
+// That of an expired entry comes before a new value of its key is visible. Under a LayeredCache
+// that thread may be in the middle of a write: a callback that puts, removes, pins or loads through
+// the same cache is a mistake that ends the process.
 using RemovalCallback = std::function<void(const Removal&)>;
 
 // What a tier's owner tells it. Thread-safe, never blocks.
 class TierOwner {
  public:
   virtual ~TierOwner() = default;
-  // Grows with every write to keys of this hash; read at the moment an entry leaves.
+  // Changes with every write to keys of this hash; read at the moment an entry leaves.
   virtual std::uint64_t version(std::uint64_t hash) const = 0;
   // Called as a RemovalCallback, and after it.
   virtual void left(const Removal& removal) = 0;
@@ -115,6 +117,9 @@ class Tier {
   virtual bool remove(const Key& key) = 0;
   // False: certainly not there. Cheap: no read of a device, no network.
   virtual bool may_contain(const Key& key) const = 0;
+  // Whether may_contain() says more than "perhaps", so that what it claims to have need not be put
+  // again. Who answers false is asked for many keys at once where that is possible.
+  virtual bool knows_its_keys() const { return true; }
 
   // Keeps the entry until unpin or `until_ms` (since 1970; 0: no end), which reads do not move. A
   // newer value of the key is pinned as the one before was, also if it is larger: where that is too
@@ -126,6 +131,8 @@ class Tier {
   virtual bool put_pinned(const Key& key, const Handle& value, const PutOptions& options,
                           std::int64_t until_ms);
   virtual bool unpin(const Key& key) = 0;
+  // By pin(); a put over such an entry has to keep it so.
+  virtual bool is_pinned(const Key&) const { return false; }
 
   // Calls `take(key, bytes as kept, pinned)` for each entry; false ends it. Entries that come and
   // go meanwhile may be seen or not.
@@ -144,7 +151,7 @@ class Tier {
   virtual bool wait_until_known(std::chrono::milliseconds at_most);
   // Whether entries outlive the process, so that a loaded value is worth writing at once.
   virtual bool is_persistent() const { return false; }
-  // Once, before the first put; null: nobody. The owner outlives the calls it gets.
+  // Once, before the first put; null: nobody. The owner outlives the tier.
   virtual void set_owner(TierOwner* owner) = 0;
 };
 

@@ -36,6 +36,8 @@ struct VectorStorageOptions {
   // Tries zstd as well where the codecs for floats save nothing; 0: not.
   int zstd_level = 0;
   std::chrono::milliseconds timeout{60'000};  // of one load or write
+  // How often a thread of its own looks after the tiers; 0: there is none, see maintain().
+  std::chrono::milliseconds maintain_every{1'000};
 };
 
 // Floats that a cache keeps, borrowed without a copy while this lives. As a Handle.
@@ -103,6 +105,8 @@ class EfficientVectorStorage {
   bool unpin(std::string_view key);
 
   LayeredStats stats() const;
+  // As of LayeredCache: what the thread of its own does that `maintain_every` speaks of.
+  void maintain() { cache_->maintain(); }
   // Merges small objects of the store and drops what is not the newest of its key.
   Status compact();
   // The layers, for all that is not special to vectors.

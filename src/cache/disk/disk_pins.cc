@@ -49,6 +49,11 @@ bool DiskTier::unpin(const Key& key) {
   return true;
 }
 
+bool DiskTier::is_pinned(const Key& key) const {
+  const auto found = look_up(key.hash);
+  return found && found->entry.pinned != 0;
+}
+
 void DiskTier::release_pins() {
   const std::scoped_lock lock(mutex_);
   // Also after the capacity became less.

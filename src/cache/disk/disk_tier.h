@@ -44,6 +44,7 @@ class DiskTier final : public Tier {
   bool may_contain(const Key& key) const override;
   bool pin(const Key& key, std::int64_t until_ms) override;
   bool unpin(const Key& key) override;
+  bool is_pinned(const Key& key) const override;
   void each(const Visit& take) const override;
   void set_capacity(const Capacity& capacity) override;
   Capacity capacity() const override;

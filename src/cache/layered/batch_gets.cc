@@ -6,7 +6,7 @@ namespace varve::cache {
 
 BatchGets::BatchGets(StackedCache& cache, std::span<const std::string_view> texts, Source& source,
                      bool looks)
-    : cache_(cache), source_(source) {
+    : cache_(cache), source_(source), deadline_(cache.clock_.now() + cache.options_.timeout) {
   std::vector<Key> keys;
   std::vector<std::size_t> indexes;
   keys.reserve(texts.size());
@@ -24,9 +24,8 @@ BatchGets::BatchGets(StackedCache& cache, std::span<const std::string_view> text
   for (std::size_t i = 0; i < keys.size(); ++i) {
     if (found[i]) ready_.push_back({indexes[i], std::move(found[i])});
   }
-  for (auto* list : {&own_, &shared_}) {
-    for (Wanted& wanted : *list) wanted.index = indexes[wanted.index];
-  }
+  for (Wanted& wanted : own_) wanted.index = indexes[wanted.index];
+  for (Wanted& wanted : shared_) wanted.index = indexes[wanted.index];
   start_loads();
   cache_.moves_.run_unless_pool();
 }
@@ -42,11 +41,12 @@ BatchGets::~BatchGets() {
 void BatchGets::join_flights(std::span<const Key> keys, const std::vector<Handle>& found) {
   for (std::size_t i = 0; i < keys.size(); ++i) {
     if (found[i]) continue;
-    Wanted wanted{i, std::string(keys[i].bytes), keys[i].hash, nullptr, 0, false};
+    Wanted wanted{i, std::string(keys[i].bytes), keys[i].hash, nullptr, 0, false, true};
     if (cache_.flights_.is_absent(keys[i].bytes, cache_.clock_.now())) {
       cache_.counts_.add(StackedCache::negative_hits);
       wanted.flight = std::make_shared<Flight>();
       wanted.flight->finish(Handle());
+      wanted.is_load = false;
       shared_.push_back(std::move(wanted));
       continue;
     }
@@ -65,19 +65,22 @@ void BatchGets::start_loads() {
     wanted.version = cache_.order_.version(wanted.hash);
     keys.push_back(wanted.as_key());
   }
-  counts_.loads = own_.size();
+  counts_.loads += own_.size();
   cache_.counts_.add(StackedCache::loads, own_.size());
-  loading_ = source_.load(keys, cache_.options_.timeout);
+  loading_ = source_.load(keys, cache_.time_left(deadline_));
 }
 
 std::optional<Gets::Got> BatchGets::next() {
-  if (!ready_.empty()) {
-    Got got = std::move(ready_.front());
-    ready_.pop_front();
-    return got;
+  for (;;) {
+    if (!ready_.empty()) {
+      Got got = std::move(ready_.front());
+      ready_.pop_front();
+      return got;
+    }
+    if (auto got = next_loaded()) return got;
+    if (shared_.empty()) return std::nullopt;
+    wait_for_shared();
   }
-  if (auto got = next_loaded()) return got;
-  return next_shared();
 }
 
 std::optional<Gets::Got> BatchGets::next_loaded() {
@@ -92,9 +95,10 @@ std::optional<Gets::Got> BatchGets::next_loaded() {
   }
   Wanted& wanted = own_[loaded->index];
   wanted.is_done = true;
-  cache_.land(wanted.as_key(), wanted.flight, wanted.version, loaded->value);
+  Result<Handle> value = decode_loaded(std::move(loaded->value));
+  cache_.land(wanted.as_key(), wanted.flight, wanted.version, deadline_, value);
   cache_.moves_.run_unless_pool();
-  return Got{wanted.index, std::move(loaded->value)};
+  return Got{wanted.index, std::move(value)};
 }
 
 // For a load that the last layer forgot. nullopt: there is none.
@@ -107,10 +111,60 @@ std::optional<Loads::Loaded> BatchGets::missing_result() const {
 }
 
 // Own loads are over by now, so that two batches that wait for each other both get on.
-std::optional<Gets::Got> BatchGets::next_shared() {
-  if (next_shared_ == shared_.size()) return std::nullopt;
-  const Wanted& wanted = shared_[next_shared_++];
-  return Got{wanted.index, cache_.wait_for(wanted.as_key(), wanted.flight, source_)};
+void BatchGets::wait_for_shared() {
+  const base::Clock& clock = cache_.clock_;
+  if (!patience_) patience_ = clock.now() + kPatience;
+  Wanted wanted = std::move(shared_.front());
+  shared_.pop_front();
+  const Flight::Outcome outcome = wanted.flight->wait(clock, std::min(*patience_, deadline_));
+  if (outcome.value) return receive(wanted, *outcome.value);
+  if (!outcome.leads && clock.now() >= deadline_) {
+    ready_.push_back({wanted.index, load_is_late()});
+    return;
+  }
+  own_.clear();
+  const bool is_impatient = !outcome.leads;
+  if (outcome.leads) {
+    own_.push_back(std::move(wanted));
+  } else {
+    take_over(std::move(wanted));
+  }
+  take_over_rest(is_impatient);
+  // Who waits for others once more is as patient as it can be.
+  if (is_impatient) patience_ = base::TimePoint::max();
+  start_loads();
+}
+
+// Whatever else the batch would have to load for itself is loaded together with it.
+void BatchGets::take_over_rest(bool is_impatient) {
+  for (std::size_t left = shared_.size(); left > 0; --left) {
+    Wanted wanted = std::move(shared_.front());
+    shared_.pop_front();
+    const Flight::Outcome outcome = wanted.flight->wait(cache_.clock_, base::TimePoint::min());
+    if (outcome.value) {
+      receive(wanted, *outcome.value);
+    } else if (outcome.leads) {
+      own_.push_back(std::move(wanted));
+    } else if (is_impatient) {
+      take_over(std::move(wanted));
+    } else {
+      shared_.push_back(std::move(wanted));
+    }
+  }
+}
+
+// Who comes from now on joins the load that this batch, or the first as impatient, begins.
+void BatchGets::take_over(Wanted wanted) {
+  cache_.flights_.end(wanted.key, wanted.flight);
+  if (Handle value = cache_.peek(wanted.key)) return receive(wanted, value);
+  Flights::Ticket ticket = cache_.flights_.join(wanted.key);
+  wanted.flight = std::move(ticket.flight);
+  (ticket.leads ? own_ : shared_).push_back(std::move(wanted));
+}
+
+void BatchGets::receive(const Wanted& wanted, const Handle& value) {
+  if (wanted.is_load) ++counts_.loads_shared;
+  ready_.push_back({wanted.index, cache_.shared_value(value)});
 }
 
 }  // namespace varve::cache

@@ -30,6 +30,7 @@ class BatchGets final : public Gets {
     std::shared_ptr<Flight> flight;
     std::uint64_t version = 0;
     bool is_done = false;
+    bool is_load = true;  // false: known to be absent
 
     Key as_key() const { return Key(key, hash); }
   };
@@ -38,15 +39,20 @@ class BatchGets final : public Gets {
   void start_loads();
   std::optional<Got> next_loaded();
   std::optional<Loads::Loaded> missing_result() const;
-  std::optional<Got> next_shared();
+  // Answers at least one of `shared_`, or begins loads that do.
+  void wait_for_shared();
+  void take_over_rest(bool is_impatient);
+  void take_over(Wanted wanted);
+  void receive(const Wanted& wanted, const Handle& value);
 
   StackedCache& cache_;
   Source& source_;
+  const base::TimePoint deadline_;
+  std::optional<base::TimePoint> patience_;  // with the loads of others; unset before the first
   ReadCounts counts_;
   std::deque<Got> ready_;
-  std::vector<Wanted> own_;     // loads that this batch leads
-  std::vector<Wanted> shared_;  // loads of others
-  std::size_t next_shared_ = 0;
+  std::deque<Wanted> own_;     // loads that this batch leads
+  std::deque<Wanted> shared_;  // loads of others
   std::unique_ptr<Loads> loading_;
 };
 

@@ -10,8 +10,9 @@ namespace {
 
 class SharedLoads : public testing::Test {
  protected:
-  SharedLoads() {
-    options_.clock = &clock_;
+  SharedLoads() { open(clock_); }
+  void open(base::Clock& clock) {
+    options_.clock = &clock;
     std::vector<std::unique_ptr<Tier>> tiers;
     const auto now = [] { return kTestStartMs; };
     tiers.push_back(memory_tier({{std::uint64_t{1} << 20, 0}, {}, now}, "s3-fifo"));
@@ -31,6 +32,16 @@ class SharedLoads : public testing::Test {
       EXPECT_TRUE(all.emplace(got->index, text(got->value)).second) << got->index;
     }
     return all;
+  }
+  // A key that waits for the same turn, and is not the same otherwise.
+  static std::string neighbour_of(std::string_view key) {
+    constexpr std::uint64_t kTurns = 128, kVersions = 8192;
+    const std::uint64_t hash = Key(key).hash;
+    for (int i = 0;; ++i) {
+      std::string text = "neighbour " + std::to_string(i);
+      const std::uint64_t other = Key(text).hash;
+      if (other % kTurns == hash % kTurns && other % kVersions != hash % kVersions) return text;
+    }
   }
   // Gets of "a" that have joined the load under way.
   void wait_for_joined(std::uint64_t count) {
@@ -172,6 +183,70 @@ TEST_F(SharedLoads, GetTwoBatchesOnThatWaitForEachOther) {
   EXPECT_EQ(drain(*third), expected);
 }
 
+TEST_F(SharedLoads, WaitOnceForABatchThatNobodyPulls) {
+  RestlessClock clock;
+  open(clock);
+  std::vector<std::string> texts;
+  for (int i = 0; i < 50; ++i) texts.push_back("key " + std::to_string(i));
+  for (const std::string& text : texts) source_->set(text, text);
+  const std::vector<std::string_view> keys(texts.begin(), texts.end());
+  const auto unpulled = cache_->get_batch(keys);
+  const auto follower = cache_->get_batch(keys);
+  const auto all = drain(*follower);
+  EXPECT_EQ(all.size(), 50U);
+  for (const auto& [index, value] : all) EXPECT_EQ(value, texts[index]);
+  EXPECT_EQ(source_->load_calls, 2);
+  EXPECT_LT(clock.wall_ms(), 10'000);
+  EXPECT_EQ(follower->counts().loads, 50U);
+  EXPECT_EQ(follower->counts().loads_shared, 0U);
+}
+
+TEST_F(SharedLoads, LoadWhatABatchDidNotPullTogether) {
+  for (const char* key : {"a", "b", "c"}) source_->set(key, key);
+  const std::vector<std::string_view> keys{"a", "b", "c"};
+  auto leader = cache_->get_batch(keys);
+  const auto follower = cache_->get_batch(keys);
+  ASSERT_TRUE(leader->next());
+  leader.reset();
+  const std::map<std::size_t, std::string> expected{{0, "a"}, {1, "b"}, {2, "c"}};
+  EXPECT_EQ(drain(*follower), expected);
+  EXPECT_EQ(source_->load_calls, 2);
+  EXPECT_EQ(follower->counts().loads, 2U);
+  EXPECT_EQ(follower->counts().loads_shared, 1U);
+}
+
+TEST_F(SharedLoads, DoNotWaitForWritesOfOtherKeysForEver) {
+  RestlessClock clock;
+  options_.timeout = std::chrono::milliseconds(50);
+  open(clock);
+  source_->set("a", "one");
+  Gate gate;
+  source_->after_put = [&] { gate.pass(); };
+  std::thread writer([&] { EXPECT_TRUE(put(neighbour_of("a"), "value")); });
+  gate.wait_for(1);
+  EXPECT_EQ(get("a"), "one");
+  EXPECT_FALSE(cache_->peek("a"));
+  gate.open();
+  writer.join();
+  EXPECT_EQ(get("a"), "one");
+  EXPECT_TRUE(cache_->peek("a"));
+}
+
+// The tiers may have the older value as long as the write has not returned.
+TEST_F(SharedLoads, DoNotShowAValueWhoseWriteIsUnderWay) {
+  RestlessClock clock;
+  options_.timeout = std::chrono::milliseconds(50);
+  open(clock);
+  Gate gate;
+  source_->after_put = [&] { gate.pass(); };
+  std::thread writer([&] { EXPECT_TRUE(put("a", "new")); });
+  gate.wait_for(1);
+  EXPECT_EQ(get("a"), "cancelled");
+  gate.open();
+  writer.join();
+  EXPECT_EQ(get("a"), "new");
+}
+
 TEST_F(SharedLoads, ReportAResultThatTheLastLayerForgot) {
   source_->set("a", "one");
   source_->set("b", "two");
@@ -220,6 +295,21 @@ TEST_F(SharedLoads, DoNotRememberThatSomethingIsAbsentWhichWasPutMeanwhile) {
   EXPECT_EQ(get("a"), "new");
   cache_->evict("a");
   EXPECT_EQ(get("a"), "new");
+}
+
+TEST_F(SharedLoads, DoNotPinAFoundValueThatWasReplacedMeanwhile) {
+  ASSERT_TRUE(put("a", "old"));
+  const std::uint64_t version = cache_->version("a");
+  const Result<Handle> old = cache_->get("a");
+  ASSERT_TRUE(put("a", "new"));
+  cache_->tier(0).remove(Key("a"));  // as if it had been evicted
+  EXPECT_FALSE(cache_->pin_found("a", *old, version, 0));
+  EXPECT_EQ(get("a"), "new");
+  const std::uint64_t newer = cache_->version("a");
+  const Result<Handle> now = cache_->get("a");
+  cache_->tier(0).remove(Key("a"));
+  EXPECT_TRUE(cache_->pin_found("a", *now, newer, 0));
+  EXPECT_TRUE(cache_->tier(0).is_pinned(Key("a")));
 }
 
 TEST_F(SharedLoads, DoNotPinAValueThatWasReplacedMeanwhile) {

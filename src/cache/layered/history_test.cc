@@ -51,6 +51,7 @@ class YieldingTier final : public Tier {
   }
   bool pin(const Key& key, std::int64_t until_ms) override { return tier_->pin(key, until_ms); }
   bool unpin(const Key& key) override { return tier_->unpin(key); }
+  bool is_pinned(const Key& key) const override { return tier_->is_pinned(key); }
   void each(const Visit& take) const override { tier_->each(take); }
   void set_capacity(const Capacity& capacity) override { tier_->set_capacity(capacity); }
   Capacity capacity() const override { return tier_->capacity(); }

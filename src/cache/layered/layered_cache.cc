@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/assert.h"
 #include "base/result.h"
 #include "cache/encoding.h"
@@ -19,10 +21,21 @@ constexpr std::size_t kGhosts = 4096;
 // Of a batch, written to the last layer together.
 constexpr std::size_t kKeysPerWrite = 1024;
 
-// After so long a get stops waiting for the load of another thread and loads for itself.
-constexpr std::chrono::seconds kPatience{2};
 // A disk tier reads the indexes of a gigabyte in a tenth of a second.
 constexpr std::chrono::minutes kSettleTime{10};
+
+// What a tier takes for a value, but not the last layer for a write of it.
+constexpr std::chrono::milliseconds kMovePatience{50};
+
+// Can be added to any moment without an overflow.
+constexpr std::chrono::hours kForever{24 * 365 * 100};
+
+LayeredOptions with_bounded_times(LayeredOptions options) {
+  for (auto* time : {&options.timeout, &options.negative_ttl, &options.maintain_every}) {
+    *time = std::clamp<std::chrono::milliseconds>(*time, std::chrono::milliseconds(0), kForever);
+  }
+  return options;
+}
 
 // Where nothing was given.
 class NoSource final : public Source {
@@ -51,7 +64,7 @@ class NoSource final : public Source {
 
 StackedCache::StackedCache(std::vector<std::unique_ptr<Tier>> tiers, std::shared_ptr<Source> source,
                            LayeredOptions options)
-    : options_(std::move(options)),
+    : options_(with_bounded_times(std::move(options))),
       clock_(options_.clock != nullptr ? *options_.clock : base::system_clock()),
       source_(source != nullptr ? std::move(source) : std::make_shared<NoSource>()),
       tiers_(std::move(tiers)),
@@ -65,11 +78,18 @@ StackedCache::StackedCache(std::vector<std::unique_ptr<Tier>> tiers, std::shared
     links_.push_back(std::make_unique<Link>(*this, i));
     tiers_[i]->set_owner(links_.back().get());
   }
+  // Under another clock nothing is due because a second of this one is over.
+  const bool has_clock = &clock_ == &base::system_clock();
+  if (tiers_.empty() || !has_clock || options_.maintain_every.count() <= 0) return;
+  upkeep_.start(options_.maintain_every, [this] { maintain(); });
 }
 
+// A tier may tell what leaves it to its very end, from threads of its own; the first goes first,
+// since entries that leave it are looked for in the next.
 StackedCache::~StackedCache() {
+  upkeep_.stop();
   moves_.stop();
-  for (const auto& tier : tiers_) tier->set_owner(nullptr);
+  for (auto& tier : tiers_) tier.reset();
 }
 
 Status check_key(std::string_view key) {
@@ -157,6 +177,13 @@ std::unique_ptr<Gets> StackedCache::load_batch(std::span<const std::string_view>
 std::size_t StackedCache::find_batch(std::span<const Key> keys, std::span<Handle> out,
                                      ReadCounts& counts) {
   std::size_t missing = 0;
+  if (first_ != nullptr && !first_->knows_its_keys()) {
+    // A server: one exchange for all.
+    for (const Handle& value : out) missing += value ? 0 : 1;
+    missing -= find_batch_from(0, keys, out, counts);
+    moves_.run_unless_pool();
+    return missing;
+  }
   for (std::size_t i = 0; i < keys.size(); ++i) {
     if (out[i]) continue;
     if (!tiers_.empty()) out[i] = tiers_[0]->get(keys[i]);
@@ -164,14 +191,14 @@ std::size_t StackedCache::find_batch(std::span<const Key> keys, std::span<Handle
     (out[i] ? counts.tiers[0] : missing) += 1;
   }
   if (missing == 0 || tiers_.size() < 2) return missing;
-  missing -= find_batch_below(keys, out, counts);
+  missing -= find_batch_from(1, keys, out, counts);
   moves_.run_unless_pool();
   return missing;
 }
 
 // Returns how many it found.
-std::size_t StackedCache::find_batch_below(std::span<const Key> keys, std::span<Handle> out,
-                                           ReadCounts& counts) {
+std::size_t StackedCache::find_batch_from(std::size_t first, std::span<const Key> keys,
+                                          std::span<Handle> out, ReadCounts& counts) {
   std::vector<std::uint64_t> versions(keys.size());
   std::vector<bool> is_wanted(keys.size());
   for (std::size_t i = 0; i < keys.size(); ++i) {
@@ -179,7 +206,7 @@ std::size_t StackedCache::find_batch_below(std::span<const Key> keys, std::span<
     if (is_wanted[i]) versions[i] = order_.version(keys[i].hash);
   }
   std::size_t found = 0;
-  for (std::size_t tier = 1; tier < tiers_.size(); ++tier) {
+  for (std::size_t tier = first; tier < tiers_.size(); ++tier) {
     tiers_[tier]->get_batch(keys, out);
     for (std::size_t i = 0; i < keys.size(); ++i) {
       if (!is_wanted[i] || !out[i]) continue;
@@ -203,35 +230,43 @@ Handle StackedCache::peek(std::string_view text) {
 }
 
 Result<Handle> StackedCache::load(const Key& key) {
-  if (flights_.is_absent(key.bytes, clock_.now())) {
+  const base::TimePoint now = clock_.now();
+  if (flights_.is_absent(key.bytes, now)) {
     counts_.add(negative_hits);
     return Handle();
   }
+  const base::TimePoint deadline = now + options_.timeout;
   Flights::Ticket ticket = flights_.join(key.bytes);
-  if (ticket.leads) return load_as_leader(key, ticket.flight, *source_);
+  if (ticket.leads) return load_as_leader(key, ticket.flight, deadline);
   counts_.add(loads_shared);
-  return wait_for(key, ticket.flight, *source_);
+  return wait_for(key, ticket.flight, deadline);
+}
+
+tl::unexpected<Error> load_is_late() {
+  return fail(ErrorKind::cancelled, "the load of a value by another thread takes too long");
 }
 
 Result<Handle> StackedCache::wait_for(const Key& key, const std::shared_ptr<Flight>& flight,
-                                      Source& source) {
+                                      base::TimePoint deadline) {
   const base::TimePoint patience = clock_.now() + kPatience;
-  const base::TimePoint deadline = clock_.now() + options_.timeout;
   const Flight::Outcome outcome = flight->wait(clock_, std::min(patience, deadline));
   if (outcome.value) return shared_value(*outcome.value);
-  if (outcome.leads) return load_as_leader(key, flight, source);
-  if (clock_.now() >= deadline) {
-    return fail(ErrorKind::cancelled, "the load of a value by another thread takes too long");
-  }
+  if (outcome.leads) return load_as_leader(key, flight, deadline);
+  if (clock_.now() >= deadline) return load_is_late();
   // Who comes from now on joins the load that this thread, or the first as impatient, begins.
   flights_.end(key.bytes, flight);
   if (Handle value = peek(key.bytes)) return value;
   Flights::Ticket ticket = flights_.join(key.bytes);
-  if (ticket.leads) return load_as_leader(key, ticket.flight, source);
+  if (ticket.leads) return load_as_leader(key, ticket.flight, deadline);
   const Flight::Outcome second = ticket.flight->wait(clock_, deadline);
   if (second.value) return shared_value(*second.value);
-  if (second.leads) return load_as_leader(key, ticket.flight, source);
-  return fail(ErrorKind::cancelled, "the load of a value by another thread takes too long");
+  if (second.leads) return load_as_leader(key, ticket.flight, deadline);
+  return load_is_late();
+}
+
+std::chrono::milliseconds StackedCache::time_left(base::TimePoint deadline) const {
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - clock_.now());
+  return std::max(left, std::chrono::milliseconds(0));
 }
 
 Handle StackedCache::shared_value(const Handle& value) const {
@@ -239,64 +274,110 @@ Handle StackedCache::shared_value(const Handle& value) const {
   return expires_ms == 0 || expires_ms > clock_.wall_ms() ? value : Handle();
 }
 
+Result<Handle> decode_loaded(Result<Handle> loaded) {
+  if (!loaded || !*loaded || loaded->method() == 0) return loaded;
+  Handle value = decode_value(*loaded);
+  if (!value) return fail(ErrorKind::corrupt, "the last layer's value cannot be decoded");
+  return value;
+}
+
 Result<Handle> StackedCache::load_as_leader(const Key& key, const std::shared_ptr<Flight>& flight,
-                                            Source& source) {
+                                            base::TimePoint deadline) {
   const std::uint64_t version = order_.version(key.hash);
   counts_.add(loads);
-  const auto loading = source.load(std::span(&key, 1), options_.timeout);
+  const auto loading = source_->load(std::span(&key, 1), time_left(deadline));
   auto loaded = loading->next();
   if (!loaded) {
     loaded = Loads::Loaded{0, fail(ErrorKind::internal, "a load ended without its result")};
   }
-  land(key, flight, version, loaded->value);
+  Result<Handle> value = decode_loaded(std::move(loaded->value));
+  land(key, flight, version, deadline, value);
   moves_.run_unless_pool();
-  return std::move(loaded->value);
+  return value;
 }
 
 void StackedCache::land(const Key& key, const std::shared_ptr<Flight>& flight,
-                        std::uint64_t version, const Result<Handle>& loaded) {
+                        std::uint64_t version, base::TimePoint deadline, Result<Handle>& loaded) {
+  if (loaded) {
+    if (auto kept = keep(key, *loaded, version, deadline); !kept) {
+      loaded = tl::unexpected(std::move(kept).error());
+    }
+  }
   if (!loaded) {
     counts_.add(load_errors);
     flights_.fail(key.bytes, flight);
     return;
   }
-  {
-    const WriteOrder::Bringing turn(order_, key.hash, version);
-    if (!turn.is_current()) {
-      counts_.add(stale_dropped);
-    } else if (*loaded) {
-      fill(key, *loaded, loaded->expires_ms());
-    } else if (options_.negative_ttl.count() > 0) {
-      flights_.note_absent(key.bytes, clock_.now() + options_.negative_ttl);
-    }
-  }
   flight->finish(*loaded);
   flights_.end(key.bytes, flight);
 }
 
-void StackedCache::fill(const Key& key, const Handle& value, std::int64_t expires_ms) {
-  const PutOptions put_options{expires_ms};
-  Handle encoded;
-  bool is_in_memory = false;
-  for (std::size_t i = tiers_.size(); i-- > 0;) {
+Status StackedCache::keep(const Key& key, const Handle& value, std::uint64_t version,
+                          base::TimePoint deadline) {
+  const WriteOrder::Bringing turn(order_, key.hash, version, clock_, deadline);
+  if (!turn.is_held()) {
+    // Writers of other keys take long: the value is good, but not kept. If it may be that of a
+    // write under way, the tiers can still answer with the one before.
+    if (turn.is_current() && !WriteOrder::is_under_way(version)) return {};
+    return fail(ErrorKind::cancelled, "a write of the value by another thread takes too long");
+  }
+  if (!turn.is_current()) {
+    counts_.add(stale_dropped);
+  } else if (value) {
+    fill(std::span(&key, 1), std::span(&value, 1), value.expires_ms());
+  } else if (options_.negative_ttl.count() > 0) {
+    flights_.note_absent(key.bytes, clock_.now() + options_.negative_ttl);
+  }
+  return {};
+}
+
+void StackedCache::fill(std::span<const Key> keys, std::span<const Handle> values,
+                        std::int64_t expires_ms) {
+  fill_below(keys, values, {expires_ms});
+  fill_first(keys, values, {expires_ms});
+}
+
+void StackedCache::fill_below(std::span<const Key> keys, std::span<const Handle> values,
+                              const PutOptions& put_options) {
+  std::vector<Handle> encoded;
+  for (std::size_t i = tiers_.size(); i-- > 1;) {
     Tier& tier = *tiers_[i];
-    const bool keeps = i == 0 || tier.is_persistent();
-    if (!keeps) {
+    if (!tier.is_persistent()) {
       // Gets its entries from the tier above when they have to leave it.
-      tier.remove(key);
+      for (const Key& key : keys) tier.remove(key);
       continue;
     }
-    if (i > 0 && !encoded) encoded = options_.encode ? options_.encode(value) : value;
-    const bool kept = tier.put(key, i == 0 ? value : portable_value(encoded), put_options);
-    is_in_memory = i == 0 && kept;
+    for (std::size_t k = encoded.size(); k < values.size(); ++k) {
+      encoded.push_back(portable_value(encoded_value(values[k])));
+    }
+    tier.put_batch(keys, encoded, put_options);
   }
-  if (is_in_memory || tiers_.empty()) return;
-  // Too large for the first tier: the next one in memory takes it.
+}
+
+void StackedCache::fill_first(std::span<const Key> keys, std::span<const Handle> values,
+                              const PutOptions& put_options) {
+  if (first_ == nullptr) return;
+  if (!first_->knows_its_keys()) {
+    first_->put_batch(keys, values, put_options);
+    return;
+  }
+  for (std::size_t k = 0; k < keys.size(); ++k) {
+    if (!first_->put(keys[k], values[k], put_options)) fill_next(keys[k], values[k], put_options);
+  }
+}
+
+// Too large for the first tier: the next one in memory takes it.
+void StackedCache::fill_next(const Key& key, const Handle& value, const PutOptions& put_options) {
+  Handle encoded;
   for (std::size_t i = 1; i < tiers_.size(); ++i) {
     if (tiers_[i]->is_persistent()) continue;
-    if (!encoded) encoded = options_.encode ? options_.encode(value) : value;
+    if (!encoded) encoded = encoded_value(value);
     if (tiers_[i]->put(key, encoded, put_options)) return;
   }
+}
+
+Handle StackedCache::encoded_value(const Handle& value) const {
+  return options_.encode ? options_.encode(value) : value;
 }
 
 Status StackedCache::put(std::string_view key, std::span<const std::byte> value,
@@ -333,17 +414,34 @@ Status StackedCache::write(std::span<const Key> keys, std::span<const Handle> va
                            const PutOptions& options) {
   const WriteOrder::WritingAll turns(order_, keys);
   Status written = source_->put_batch(keys, values, options);
-  for (std::size_t i = 0; i < keys.size(); ++i) {
-    flights_.detach(keys[i].bytes);
-    if (written) {
-      drop_above_persistent(keys[i]);
-      fill(keys[i], values[i], options.expires_ms);
-    } else {
-      // It is not known which value the last layer has.
-      drop_from_tiers(keys[i]);
-    }
+  for (const Key& key : keys) flights_.detach(key.bytes);
+  if (!written) {
+    // It is not known which value the last layer has.
+    for (const Key& key : keys) drop_from_tiers(key);
+    return written;
   }
+  std::vector<Key> others;
+  std::vector<Handle> values_of_others;
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    if (tiers_.size() > 1 && first_->is_pinned(keys[i])) {
+      replace_pinned(keys[i], values[i], options);
+      continue;
+    }
+    drop_above_persistent(keys[i]);
+    others.push_back(keys[i]);
+    values_of_others.push_back(values[i]);
+  }
+  fill(others, values_of_others, options.expires_ms);
   return written;
+}
+
+// In place, so that the pin stays. The tiers below lose what they have before the new value can be
+// seen in the first: who has seen it must not find an older one there.
+void StackedCache::replace_pinned(const Key& key, const Handle& value, const PutOptions& options) {
+  for (std::size_t i = tiers_.size(); i-- > 1;) tiers_[i]->remove(key);
+  const bool is_kept = first_->put(key, value, options);
+  fill_below(std::span(&key, 1), std::span(&value, 1), options);
+  if (!is_kept) fill_next(key, value, options);
 }
 
 void StackedCache::drop_from_tiers(const Key& key) {
@@ -382,8 +480,13 @@ Result<bool> StackedCache::pin(std::string_view text, std::int64_t until_ms) {
   return *value && pin_value(text, *value, version, until_ms);
 }
 
-bool StackedCache::pin_found(std::string_view text, const Handle& value, std::int64_t until_ms) {
-  return check_key(text) && pin_value(text, value, order_.version(Key(text).hash), until_ms);
+std::uint64_t StackedCache::version(std::string_view key) const {
+  return order_.version(hash_of_key(key));
+}
+
+bool StackedCache::pin_found(std::string_view text, const Handle& value, std::uint64_t version,
+                             std::int64_t until_ms) {
+  return check_key(text) && pin_value(text, value, version, until_ms);
 }
 
 bool StackedCache::pin_value(std::string_view text, const Handle& value, std::uint64_t version,
@@ -394,9 +497,10 @@ bool StackedCache::pin_value(std::string_view text, const Handle& value, std::ui
   bool done = false;
   {
     // It was found further down, or came in meanwhile.
-    const WriteOrder::Bringing turn(order_, key.hash, version);
-    if (!turn.is_current()) return false;
-    done = tiers_[0]->may_contain(key)
+    const base::TimePoint deadline = clock_.now() + options_.timeout;
+    const WriteOrder::Bringing turn(order_, key.hash, version, clock_, deadline);
+    if (!turn.is_held() || !turn.is_current()) return false;
+    done = surely_has(*tiers_[0], key)
                ? tiers_[0]->pin(key, until_ms)
                : tiers_[0]->put_pinned(key, value, {value.expires_ms()}, until_ms);
   }
@@ -424,6 +528,10 @@ bool StackedCache::left_before(std::uint64_t hash) {
   return false;
 }
 
+bool StackedCache::surely_has(const Tier& tier, const Key& key) {
+  return tier.knows_its_keys() && tier.may_contain(key);
+}
+
 // What leaves a tier for lack of room goes one down, unless that has it already: at once if it was
 // hit, else when it leaves for the second time, since most of what comes in is never asked for
 // again.
@@ -431,7 +539,7 @@ void StackedCache::demote(std::size_t number, const Removal& removal) {
   const std::size_t below = number + 1;
   if (removal.cause != Cause::evicted || !removal.value || below >= tiers_.size()) return;
   const Key key(removal.key, removal.hash);
-  if (tiers_[below]->may_contain(key)) return;
+  if (surely_has(*tiers_[below], key)) return;
   if (!removal.was_hit && !left_before(removal.hash)) return;
   const bool added = moves_.add(
       {std::string(removal.key), removal.hash, removal.value, number, below, removal.version});
@@ -441,18 +549,26 @@ void StackedCache::demote(std::size_t number, const Removal& removal) {
 void StackedCache::make(const Move& move) {
   const Key key(move.key, move.hash);
   Handle value = move.value;
-  const bool encode = move.to > 0 && value.method() == 0 && options_.encode;
-  if (encode) value = options_.encode(value);
-  const WriteOrder::Bringing turn(order_, move.hash, move.version);
+  const bool goes_up = move.to < move.from;
+  if (!goes_up && value.method() == 0) value = encoded_value(value);
+  // A wait for a thread: the time of the system, whatever the entries are told.
+  base::Clock& system = base::system_clock();
+  const WriteOrder::Bringing turn(order_, move.hash, move.version, system,
+                                  system.now() + kMovePatience);
+  if (!turn.is_held()) {
+    // Writes take as long as the last layer likes, and other moves wait behind this one.
+    counts_.add(goes_up ? promotions_dropped : demotions_dropped);
+    return;
+  }
   if (!turn.is_current()) {
     counts_.add(stale_dropped);
     return;
   }
   Tier& target = *tiers_[move.to];
-  if (target.may_contain(key)) return;
+  if (surely_has(target, key)) return;
   if (target.is_persistent()) value = portable_value(value);
   const bool kept = value && target.put(key, value, {move.value.expires_ms()});
-  if (kept && options_.exclusive && move.to < move.from) tiers_[move.from]->remove(key);
+  if (kept && options_.exclusive && goes_up) tiers_[move.from]->remove(key);
 }
 
 LayeredStats StackedCache::stats() const {
@@ -471,6 +587,11 @@ LayeredStats StackedCache::stats() const {
   stats.waiting_moves = moves_.count();
   stats.waiting_bytes = moves_.bytes();
   return stats;
+}
+
+void StackedCache::maintain() {
+  for (const auto& tier : tiers_) tier->maintain();
+  moves_.run_unless_pool();
 }
 
 void StackedCache::settle() {

@@ -17,7 +17,9 @@ bool Moves::add(Move move) {
   {
     std::lock_guard lock(mutex_);
     const std::uint64_t bytes = move.value.bytes().size();
-    if (is_stopped_ || waiting_.size() >= count_max_ || bytes_ + bytes > bytes_max_) return false;
+    if (is_stopped_ || waiting_.size() >= count_max_) return false;
+    // One that is larger than the bound alone goes by itself.
+    if (!waiting_.empty() && bytes_ + bytes > bytes_max_) return false;
     bytes_ += bytes;
     waiting_.push_back(std::move(move));
     count_.store(waiting_.size(), std::memory_order_relaxed);
@@ -37,6 +39,25 @@ void Moves::run_unless_pool() {
   run();
 }
 
+// Ends also when a move throws: nobody may wait for ever for the next.
+class Moves::Running {
+ public:
+  Running(Moves& moves, std::unique_lock<std::mutex>& lock) : moves_(moves), lock_(lock) {
+    moves_.is_running_ = true;
+  }
+  ~Running() {
+    if (!lock_.owns_lock()) lock_.lock();
+    moves_.is_running_ = false;
+    moves_.idle_.notify_all();
+  }
+  Running(const Running&) = delete;
+  Running& operator=(const Running&) = delete;
+
+ private:
+  Moves& moves_;
+  std::unique_lock<std::mutex>& lock_;
+};
+
 // One thread at a time: what a move makes necessary is added to the queue and made next.
 void Moves::run() {
   std::unique_lock lock(mutex_);
@@ -45,7 +66,7 @@ void Moves::run() {
     idle_.notify_all();
     return;
   }
-  is_running_ = true;
+  const Running running(*this, lock);
   while (!waiting_.empty()) {
     {
       const Move move = std::move(waiting_.front());
@@ -57,8 +78,6 @@ void Moves::run() {
     }
     lock.lock();
   }
-  is_running_ = false;
-  idle_.notify_all();
 }
 
 void Moves::settle() {

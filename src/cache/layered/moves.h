@@ -45,6 +45,8 @@ class Moves {
   std::uint64_t bytes() const;
 
  private:
+  class Running;
+
   void run();
 
   const std::size_t count_max_;

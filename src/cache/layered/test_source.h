@@ -38,12 +38,24 @@ class Gate {
   bool is_open_ = false;
 };
 
+// Time goes on whenever somebody looks.
+class RestlessClock final : public base::Clock {
+ public:
+  base::TimePoint now() const override { return base::TimePoint(std::chrono::milliseconds(++ms_)); }
+  std::int64_t wall_ms() const override { return ms_; }
+  void sleep_for(base::Duration) override {}
+
+ private:
+  mutable std::atomic<std::int64_t> ms_{1000};
+};
+
 class MapSource final : public Source {
  public:
   std::string_view name() const override { return "map"; }
 
   // Reads at once; results wait in next() for `before_result_`.
   std::unique_ptr<Loads> load(std::span<const Key> keys, std::chrono::milliseconds) override {
+    ++load_calls;
     auto loads = std::make_unique<Reading>();
     std::lock_guard lock(mutex_);
     for (std::size_t i = 0; i < keys.size(); ++i) {
@@ -54,7 +66,8 @@ class MapSource final : public Source {
         --loads_to_fail;
         loaded.value = fail(ErrorKind::unavailable, "told to fail");
       } else if (const auto value = values_.find(key); value != values_.end()) {
-        loaded.value = handle_of_text(value->second);
+        const Handle plain = handle_of_text(value->second);
+        loaded.value = encode ? encode(plain) : plain;
       }
       loads->waiting.push_back({key, std::move(loaded)});
     }
@@ -67,10 +80,13 @@ class MapSource final : public Source {
   }
   Status put_batch(std::span<const Key> keys, std::span<const Handle> put_values,
                    const PutOptions&) override {
-    std::lock_guard lock(mutex_);
-    for (std::size_t i = 0; i < keys.size(); ++i) {
-      values_[std::string(keys[i].bytes)] = text_of(put_values[i]);
+    {
+      std::lock_guard lock(mutex_);
+      for (std::size_t i = 0; i < keys.size(); ++i) {
+        values_[std::string(keys[i].bytes)] = text_of(put_values[i]);
+      }
     }
+    if (after_put) after_put();
     if (!puts_fail) return {};
     return fail(ErrorKind::unavailable, "told to fail after writing");
   }
@@ -94,6 +110,11 @@ class MapSource final : public Source {
     before_result_ = std::move(hook);
   }
 
+  // The form that loads return values in; null: as they are.
+  std::function<Handle(const Handle&)> encode;
+  // While a put has written and has not returned; null: nothing.
+  std::function<void()> after_put;
+  std::atomic<int> load_calls{0};
   std::atomic<int> loads_to_fail{0};
   std::atomic<int> loads_to_forget{0};
   std::atomic<bool> puts_fail{false};

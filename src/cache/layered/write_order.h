@@ -6,9 +6,11 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
+#include "base/assert.h"
 #include "base/sync.h"
 #include "varve/cache/tier.h"
 
@@ -26,19 +28,53 @@ class WriteOrder {
     return versions_[hash % kVersions].load(std::memory_order_acquire);
   }
 
+  // While a thread has turns. It must not wait for more: if it is the same one, the wait never
+  // ends.
+  class InTurn {
+   public:
+    explicit InTurn(const WriteOrder& order) : order_(&order), outer_(innermost_) {
+      innermost_ = this;
+    }
+    ~InTurn() { innermost_ = outer_; }
+    InTurn(const InTurn&) = delete;
+    InTurn& operator=(const InTurn&) = delete;
+
+    // For who is going to wait.
+    static void check(const WriteOrder& order) {
+      const bool callback_uses_its_cache = is_within(order);
+      VARVE_ASSERT(!callback_uses_its_cache);
+    }
+
+   private:
+    static bool is_within(const WriteOrder& order) {
+      const InTurn* each = innermost_;
+      while (each != nullptr && each->order_ != &order) each = each->outer_;
+      return each != nullptr;
+    }
+
+    inline static thread_local const InTurn* innermost_ = nullptr;
+
+    const WriteOrder* const order_;
+    const InTurn* const outer_;
+  };
+
+  // Whether a writer was between begin and end when `version` was noted.
+  static bool is_under_way(std::uint64_t version) { return version >= kUnderWay; }
+
   // For a writer.
   class Writing {
    public:
     Writing(WriteOrder& order, std::uint64_t hash)
-        : held_(order.turn(hash)), order_(order), hash_(hash) {
-      order_.bump(hash_);
+        : held_(order.turn_to_wait_for(hash)), mark_(order), order_(order), hash_(hash) {
+      order_.begin(hash_);
     }
-    ~Writing() { order_.bump(hash_); }
+    ~Writing() { order_.end(hash_); }
     Writing(const Writing&) = delete;
     Writing& operator=(const Writing&) = delete;
 
    private:
     base::Turn::Held held_;
+    const InTurn mark_;
     WriteOrder& order_;
     const std::uint64_t hash_;
   };
@@ -48,6 +84,7 @@ class WriteOrder {
   class WritingAll {
    public:
     WritingAll(WriteOrder& order, std::span<const Key> keys) : order_(order) {
+      InTurn::check(order);
       std::vector<std::size_t> turns;
       for (const Key& key : keys) {
         turns.push_back(key.hash % kTurns);
@@ -58,18 +95,18 @@ class WriteOrder {
       for (const std::size_t turn : turns) {
         held_.push_back(std::make_unique<base::Turn::Held>(order_.turns_[turn]));
       }
-      bump_all();
+      mark_.emplace(order);
+      for (const std::uint64_t hash : hashes_) order_.begin(hash);
     }
-    ~WritingAll() { bump_all(); }
+    ~WritingAll() {
+      for (const std::uint64_t hash : hashes_) order_.end(hash);
+    }
     WritingAll(const WritingAll&) = delete;
     WritingAll& operator=(const WritingAll&) = delete;
 
    private:
-    void bump_all() {
-      for (const std::uint64_t hash : hashes_) order_.bump(hash);
-    }
-
     std::vector<std::unique_ptr<base::Turn::Held>> held_;
+    std::optional<InTurn> mark_;
     WriteOrder& order_;
     std::vector<std::uint64_t> hashes_;
   };
@@ -77,22 +114,45 @@ class WriteOrder {
   // For who brings an earlier value.
   class Bringing {
    public:
-    Bringing(WriteOrder& order, std::uint64_t hash, std::uint64_t version)
-        : held_(order.turn(hash)), is_current_(order.version(hash) == version) {}
+    // Waits for the turn until then.
+    Bringing(WriteOrder& order, std::uint64_t hash, std::uint64_t version, const base::Clock& clock,
+             base::TimePoint until)
+        : turn_(order.turn_to_wait_for(hash)),
+          is_held_(turn_.take_until(clock, until)),
+          is_current_(order.version(hash) == version),
+          mark_(order) {}
+    ~Bringing() {
+      if (is_held_) turn_.give();
+    }
+    Bringing(const Bringing&) = delete;
+    Bringing& operator=(const Bringing&) = delete;
+
+    bool is_held() const { return is_held_; }
+    // Whether no write of the key has begun since. REQUIRES: is_held(), for it to stay so.
     bool is_current() const { return is_current_; }
 
    private:
-    base::Turn::Held held_;
+    base::Turn& turn_;
+    const bool is_held_;
     const bool is_current_;
+    const InTurn mark_;
   };
 
  private:
   static constexpr std::size_t kVersions = 8192;
   static constexpr std::size_t kTurns = 128;
+  // Writers under way are counted above the steps of the version.
+  static constexpr std::uint64_t kUnderWay = std::uint64_t{1} << 48;
 
   base::Turn& turn(std::uint64_t hash) { return turns_[hash % kTurns]; }
-  void bump(std::uint64_t hash) {
-    versions_[hash % kVersions].fetch_add(1, std::memory_order_acq_rel);
+  base::Turn& turn_to_wait_for(std::uint64_t hash) {
+    InTurn::check(*this);
+    return turn(hash);
+  }
+  void begin(std::uint64_t hash) { add(hash, kUnderWay + 1); }
+  void end(std::uint64_t hash) { add(hash, std::uint64_t{1} - kUnderWay); }
+  void add(std::uint64_t hash, std::uint64_t steps) {
+    versions_[hash % kVersions].fetch_add(steps, std::memory_order_acq_rel);
   }
 
   std::array<std::atomic<std::uint64_t>, kVersions> versions_{};

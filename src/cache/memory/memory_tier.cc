@@ -90,6 +90,7 @@ class MemoryTier final : public Tier {
     tell(left);
     return done;
   }
+  bool is_pinned(const Key& key) const override { return shard(key).is_pinned(key); }
 
   void each(const Visit& take) const override {
     for (const Shard* each_shard : shards_) {

@@ -492,6 +492,12 @@ bool Shard::unpin(const Key& key, Departures& left) {
   return true;
 }
 
+bool Shard::is_pinned(const Key& key) const {
+  std::lock_guard lock(mutex_);
+  const Entry* entry = find(key);
+  return entry != nullptr && entry->is_marked(Entry::kUserPinned);
+}
+
 void Shard::unpin_due() {
   const std::int64_t now_ms = shared_->now_ms();
   std::lock_guard lock(mutex_);

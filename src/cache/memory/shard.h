@@ -60,6 +60,7 @@ class alignas(64) Shard {
   void unpin_due();
   // Ends one pin if those of all shards are too much; false: they are not, or here is none.
   bool unpin_surplus();
+  bool is_pinned(const Key& key) const;
   // Evicts and expires a bounded number of entries; false: nothing is left to do.
   bool shrink(Departures& left);
   void set_capacity(const Capacity& capacity);

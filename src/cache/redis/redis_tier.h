@@ -32,6 +32,7 @@ class RedisTier final : public Tier {
                  const PutOptions& options) override;
   bool remove(const Key& key) override;
   bool may_contain(const Key&) const override { return true; }
+  bool knows_its_keys() const override { return false; }
   bool pin(const Key&, std::int64_t) override { return false; }
   bool unpin(const Key&) override { return false; }
   void each(const Visit& take) const override;
