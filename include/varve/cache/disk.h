@@ -20,8 +20,9 @@ class FileAccess;
 
 struct DiskOptions {
   std::string folder;  // made if there is none; one process at a time
-  // Of the files, headers and indexes included. 0: as much as the disk takes, at most 16,000
-  // segments.
+  // Of the files, headers and indexes included. 0: all but a twentieth of the file system, or all
+  // but 16 GiB of a large one; the oldest files go where others take more. There are at most 16,000
+  // segments. A disk that is full, or so many segments, are as a capacity that is reached.
   Capacity capacity;
   // Of a file: 4 KiB to 256 MiB. Less with a small capacity, which holds at least eight.
   std::uint64_t segment_bytes = std::uint64_t{16} << 20;

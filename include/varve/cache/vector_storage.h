@@ -28,7 +28,7 @@ struct VectorStorageOptions {
 
   std::uint64_t hot_bytes = std::uint64_t{1} << 20;   // vectors as they are; 0: no such tier
   std::uint64_t warm_bytes = std::uint64_t{3} << 20;  // compressed without loss; 0: no such tier
-  std::uint64_t disk_bytes = 0;                       // 0: as much as the disk takes
+  std::uint64_t disk_bytes = 0;                       // 0: nearly all of the disk
 
   std::string policy = "s3-fifo";  // of the tiers in memory, one of policy_names()
   // A vector moves to the first tier when it was found further down so many times of late.

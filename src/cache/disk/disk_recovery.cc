@@ -81,13 +81,19 @@ void DiskTier::recover(const Recovery& recovery) {
   if (!recovery.stop) finish_recovery();
 }
 
+bool DiskTier::may_adopt() const {
+  const std::scoped_lock lock(mutex_);
+  return has_segments_left();
+}
+
 std::shared_ptr<Segment> DiskTier::open_segment(std::uint32_t number) {
-  {
-    const std::scoped_lock lock(mutex_);
-    if (by_number_.size() + 1 >= kSegmentsMax) return nullptr;
-  }
   auto opened = Segment::open(files_, folder_, number);
-  if (opened) return opened->value_or(nullptr);
+  if (opened && (!*opened || may_adopt())) return opened->value_or(nullptr);
+  if (opened) {
+    // As good as evicted: a file that nobody reads takes room and keeps what is replaced since.
+    if (files_.remove(folder_, segment_name(number))) return nullptr;
+    opened = fail(ErrorKind::unavailable, "a segment too many stays");
+  }
   if (opened.error().kind == ErrorKind::not_found) return nullptr;
   if (opened.error().kind == ErrorKind::corrupt) {
     // Not left for later: a file that comes back to its name would bring back what was deleted.

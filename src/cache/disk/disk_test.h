@@ -7,6 +7,7 @@
 #include "base/manual_clock.h"
 #include "base/pool.h"
 #include "base/random.h"
+#include "cache/disk/disk_tier.h"
 #include "cache/disk/memory_files.h"
 #include "varve/cache/disk.h"
 #include "varve/cache/policy.h"
@@ -40,6 +41,7 @@ struct Bed {
   HeldPool held_pool;
   DiskOptions options;
   std::string policy = "fifo";
+  std::size_t segments_max = kSegmentsMax;
   std::unique_ptr<Tier> tier;
 
   Bed() {
@@ -52,7 +54,7 @@ struct Bed {
 
   Tier& open() {
     tier.reset();
-    auto opened = open_disk_tier(options, *make_policy(policy, 1));
+    auto opened = open_disk_tier(options, *make_policy(policy, 1), segments_max);
     if (!opened) ADD_FAILURE() << opened.error().message;
     tier = std::move(*opened);
     return *tier;

@@ -16,8 +16,9 @@ constexpr int kRacesMax = 16;
 }  // namespace
 
 DiskTier::DiskTier(DiskOptions options, std::unique_ptr<EvictionPolicy> policy,
-                   std::shared_ptr<void> lock)
+                   std::shared_ptr<void> lock, std::size_t segments_max)
     : folder_(std::move(options.folder)),
+      segments_max_(segments_max),
       segment_bytes_max_(options.segment_bytes),
       sync_at_seal_(options.sync_at_seal),
       on_removal_(std::move(options.on_removal)),
@@ -187,7 +188,7 @@ TierStats DiskTier::stats() const {
   stats.disk_bytes = used_bytes();
   stats.index_bytes = index_.resident_bytes() + (by_entry_ ? policy_->resident_bytes() : 0);
   stats.pinned_items = pins_.size();
-  stats.pinned_bytes = pinned_bytes_;
+  stats.pinned_bytes = total_.pinned_bytes;
   stats.hits = hits_;
   stats.misses = misses_;
   stats.errors = errors_;

@@ -26,6 +26,12 @@ Status check_options(const DiskOptions& options, const EvictionPolicy* policy) {
 
 Result<std::unique_ptr<Tier>> open_disk_tier(DiskOptions options,
                                              std::unique_ptr<EvictionPolicy> policy) {
+  return open_disk_tier(std::move(options), std::move(policy), kSegmentsMax);
+}
+
+Result<std::unique_ptr<Tier>> open_disk_tier(DiskOptions options,
+                                             std::unique_ptr<EvictionPolicy> policy,
+                                             std::size_t segments_max) {
   VARVE_CHECK(check_options(options, policy.get()));
   if (options.files == nullptr) options.files = &system_files();
   if (options.clock == nullptr) options.clock = &base::system_clock();
@@ -33,7 +39,8 @@ Result<std::unique_ptr<Tier>> open_disk_tier(DiskOptions options,
   VARVE_CHECK(files.make_folder(options.folder));
   VARVE_TRY(auto lock, files.lock(options.folder, kLockName));
   VARVE_TRY(const auto found, files.list(options.folder));
-  auto tier = std::make_unique<DiskTier>(std::move(options), std::move(policy), std::move(lock));
+  auto tier = std::make_unique<DiskTier>(std::move(options), std::move(policy), std::move(lock),
+                                         segments_max);
   tier->start(found);
   return tier;
 }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -134,6 +135,15 @@ class PosixFiles final : public FileAccess {
     const std::string path = join(folder, name);
     if (::unlink(path.c_str()) == 0 || store::is_missing(errno)) return {};
     return tl::unexpected(system_error(errno, "delete", path));
+  }
+
+  Result<Space> space(const std::string& folder) override {
+    struct statvfs status {};
+    if (::statvfs(folder.c_str(), &status) != 0) {
+      return tl::unexpected(system_error(errno, "measure", folder));
+    }
+    const std::uint64_t unit = status.f_frsize;
+    return Space{status.f_bavail * unit, status.f_blocks * unit};
   }
 
   Result<std::shared_ptr<void>> lock(const std::string& folder, const std::string& name) override {

@@ -18,6 +18,7 @@ namespace varve::cache {
 struct Live {
   std::uint64_t items = 0;
   std::uint64_t record_bytes = 0, value_bytes = 0, raw_bytes = 0;
+  std::uint64_t pinned_bytes = 0;  // of the first
 };
 
 // `read` from any thread at any time; all else by whoever has the turn to write.
