@@ -179,6 +179,13 @@ void DiskTier::each(const Visit& take) const {
   }
 }
 
+std::uint64_t DiskTier::index_bytes() const {
+  std::uint64_t bytes = index_.resident_bytes() + buffer_bytes_;
+  if (by_entry_) bytes += policy_->resident_bytes();
+  for (const auto& [number, id] : by_number_) bytes += segments_[id]->list_bytes();
+  return bytes;
+}
+
 TierStats DiskTier::stats() const {
   const std::scoped_lock lock(mutex_);
   TierStats stats = counts_;
@@ -186,7 +193,7 @@ TierStats DiskTier::stats() const {
   stats.value_bytes = total_.value_bytes;
   stats.raw_bytes = total_.raw_bytes;
   stats.disk_bytes = used_bytes();
-  stats.index_bytes = index_.resident_bytes() + (by_entry_ ? policy_->resident_bytes() : 0);
+  stats.index_bytes = index_bytes();
   stats.pinned_items = pins_.size();
   stats.pinned_bytes = total_.pinned_bytes;
   stats.hits = hits_;

@@ -167,6 +167,7 @@ class DiskTier final : public Tier {
   bool gives_up_live() const { return is_tight() || (!by_entry_ && capacity_.bytes != 0); }
   SegmentId adopt(const std::shared_ptr<Segment>& segment);
   std::uint64_t used_bytes() const;
+  std::uint64_t index_bytes() const;
   // Without.
   std::shared_ptr<Segment> active() const;
 
@@ -257,6 +258,7 @@ class DiskTier final : public Tier {
 
   std::atomic<std::uint64_t> hits_{0}, misses_{0}, errors_{0}, corrupt_{0};
   std::atomic<std::uint64_t> insertions_{0}, rejected_{0};
+  std::atomic<std::uint64_t> buffer_bytes_{0};
   std::atomic<bool> paused_{false};
 
   std::shared_ptr<Recovery> recovery_;

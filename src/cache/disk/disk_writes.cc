@@ -12,6 +12,8 @@ constexpr base::Duration kPause = std::chrono::seconds(1);
 constexpr int kRollsMax = 8;
 // Beyond that a disk is broken, not busy.
 constexpr std::size_t kToKillMax = 4096;
+// Larger records are rare, and their memory is not kept for the next one.
+constexpr std::size_t kBufferBytesMax = std::size_t{1} << 20;
 }  // namespace
 
 bool DiskTier::may_write() const { return clock_.now() >= paused_until_; }
@@ -30,9 +32,13 @@ bool DiskTier::put(const Key& key, const Handle& value, const PutOptions& option
   {
     const base::Turn::Held held(turn_);
     kept = write(key, value, options.expires_ms, left);
-    if (kept) evict_surplus(left);
+    (kept ? insertions_ : rejected_).fetch_add(1, std::memory_order_relaxed);
+    if (kept) {
+      evict_surplus(left);
+      // It may have been the one to go.
+      kept = look_up(key.hash).has_value();
+    }
   }
-  (kept ? insertions_ : rejected_).fetch_add(1, std::memory_order_relaxed);
   tell(left);
   return kept;
 }
@@ -122,7 +128,10 @@ Result<DiskTier::Placed> DiskTier::write_record(const std::shared_ptr<Segment>& 
   placed.entry = entry_of(header, hash, segment->tail());
   buffer_.resize(header.record_bytes());
   encode_record(header, key, payload, buffer_);
-  VARVE_CHECK(segment->append(buffer_, placed.entry));
+  const Status written = segment->append(buffer_, placed.entry);
+  if (buffer_.capacity() > kBufferBytesMax) buffer_ = std::vector<std::byte>();
+  buffer_bytes_ = buffer_.capacity();
+  VARVE_CHECK(written);
   paused_until_ = {};
   const std::scoped_lock lock(mutex_);
   placed.segment = by_number_.at(segment->number());

@@ -63,6 +63,15 @@ Result<std::optional<std::shared_ptr<Segment>>> Segment::open(FileAccess& files,
   return segment;
 }
 
+bool Segment::may_be_ours(FileAccess& files, const std::string& folder, std::uint32_t number) {
+  const auto file = files.open(folder, segment_name(number));
+  if (!file) return file.error().kind != ErrorKind::not_found;
+  std::array<std::byte, kSegmentHeaderBytes> header{};
+  const auto got = (*file)->read(0, header);
+  if (!got) return true;
+  return check_segment_header(std::span(header).first(*got), number) == HeaderVerdict::ours;
+}
+
 bool Segment::has_room(std::uint64_t record_bytes) const {
   const std::uint64_t end = tail_ + record_bytes;
   return !is_sealed() && end + footer_bytes_max(end, entries_.size() + 1) <= reserved_;
@@ -72,6 +81,7 @@ Status Segment::append(base::ByteSpan record, const SegmentEntry& entry) {
   VARVE_DCHECK(entry.offset == tail_);
   VARVE_CHECK(file_->write(tail_, record));
   entries_.push_back(entry);
+  count_list();
   tail_ += record.size();
   return {};
 }
@@ -87,7 +97,9 @@ Status Segment::seal(bool sync) {
   trailer_ = decode_trailer(footer.span().subspan(footer.size() - kTrailerBytes), number_, bytes);
   VARVE_ASSERT(trailer_.has_value());
   disk_bytes_ = bytes;
-  entries_ = {};
+  // Not `= {}`, which would keep its memory.
+  entries_ = std::vector<SegmentEntry>();
+  count_list();
   return {};
 }
 
@@ -129,6 +141,7 @@ Status Segment::scan(std::uint64_t file_bytes) {
     entries_.back().dead = dead.has_value();
     tail_ += header.record_bytes();
   }
+  count_list();
   return {};
 }
 

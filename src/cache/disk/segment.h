@@ -35,10 +35,15 @@ class Segment {
                                                               const std::string& folder,
                                                               std::uint32_t number);
 
+  // False: certainly not a segment that this version would open.
+  static bool may_be_ours(FileAccess& files, const std::string& folder, std::uint32_t number);
+
   std::uint32_t number() const { return number_; }
   File& file() { return *file_; }
   // What it takes on the disk, or may take until it is sealed.
   std::uint64_t disk_bytes() const { return disk_bytes_; }  // from any thread
+  // Memory for the records of one that is not sealed.
+  std::uint64_t list_bytes() const { return list_bytes_; }  // from any thread
   bool is_sealed() const { return trailer_.has_value(); }
 
   // Where the next record goes.
@@ -65,6 +70,7 @@ class Segment {
   Status scan(std::uint64_t file_bytes);
   Status load_trailer(std::uint64_t file_bytes);
   Result<Footer> read_footer();
+  void count_list() { list_bytes_ = entries_.capacity() * sizeof(SegmentEntry); }
   Status mark_in_footer(std::uint64_t offset);
 
   std::unique_ptr<File> file_;
@@ -74,6 +80,7 @@ class Segment {
   std::vector<SegmentEntry> entries_;  // until it is sealed
   std::optional<Trailer> trailer_;     // once it is
   std::atomic<std::uint64_t> disk_bytes_;
+  std::atomic<std::uint64_t> list_bytes_{0};
 };
 
 }  // namespace varve::cache
