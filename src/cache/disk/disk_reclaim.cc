@@ -13,7 +13,8 @@ constexpr std::uint64_t kBytesLeftMax = std::uint64_t{16} << 30;
 constexpr std::uint64_t kMostly = 4;
 // Files that give way to one on a full disk: they may be shorter than it.
 constexpr int kGivenUpMax = 8;
-constexpr int kNamesTaken = 16;
+// Names of files that are not ours, at most as many as an earlier version may have left.
+constexpr std::size_t kNamesTaken = kSegmentsMax;
 
 std::uint64_t record_bytes_of(const Segment& segment) {
   return segment.tail() - kSegmentHeaderBytes;
@@ -51,7 +52,7 @@ void DiskTier::seal_active() {
 
 Result<std::shared_ptr<Segment>> DiskTier::create_segment() {
   Status failed = fail(ErrorKind::unavailable, "no number is left for a segment");
-  for (int tries = 0; tries < kNamesTaken && next_number_ < kSegmentNumberMax; ++tries) {
+  for (std::size_t tries = 0; tries < kNamesTaken && next_number_ < kSegmentNumberMax; ++tries) {
     auto segment = Segment::create(files_, folder_, next_number_++, segment_bytes_);
     if (segment) return segment;
     failed = tl::unexpected(segment.error());
@@ -292,7 +293,7 @@ void DiskTier::carry_removal(const SegmentEntry& record, const std::shared_ptr<S
   }
   const bool needed = std::any_of(older.begin(), older.end(),
                                   [&](const auto& one) { return one->may_contain(record.hash); });
-  if (!needed || !leftovers_.empty()) return;
+  if (!needed && leftovers_.empty()) return;
   base::Buffer buffer(record.record_bytes());
   const auto got = segment->file().read(record.offset, buffer.span());
   const auto removal = got ? decode_record(buffer.span().first(*got)) : std::nullopt;

@@ -27,11 +27,15 @@ void DiskTier::start(const std::vector<FileAccess::Entry>& found) {
     if (const auto number = segment_number(file.name)) {
       recovery->files.emplace_back(*number, file.bytes);
       unread_bytes_ += file.bytes;
-      next_number_ = std::max(next_number_, *number + 1);
     }
   }
   if (recovery->files.empty()) return;
   std::sort(recovery->files.rbegin(), recovery->files.rend());
+  for (const auto& [number, bytes] : recovery->files) {
+    if (!Segment::may_be_ours(files_, folder_, number)) continue;
+    next_number_ = number + 1;
+    break;
+  }
   recovering_ = true;
   recovery_ = recovery;
   auto task = [this, recovery] {
@@ -156,7 +160,7 @@ void DiskTier::finish_recovery() {
     {
       const std::scoped_lock lock(mutex_);
       recovering_ = false;
-      overruled_ = {};
+      overruled_ = std::unordered_set<std::uint64_t>();
       if (by_entry_) tell_policy();
     }
     evict_surplus(left);
