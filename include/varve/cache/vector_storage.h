@@ -23,7 +23,10 @@ struct VectorStorageOptions {
   // What always has the vectors: a directory, file://, memory://name.
   std::string store;
   std::string prefix = "vectors";  // names of its objects begin with it
-  std::string folder;              // of the tier on disk; empty: there is none
+  // Of the tier on disk; empty: there is none. It knows nothing of vectors that other processes
+  // write to the store: where there are some, each start takes a folder that is new or cleared
+  // (clear_disk_tier).
+  std::string folder;
   std::uint32_t dim = 0;           // of every vector; 0: any
 
   std::uint64_t hot_bytes = std::uint64_t{1} << 20;   // vectors as they are; 0: no such tier

@@ -41,6 +41,7 @@ TEST_P(FullDisk, AtTheLimitOfSegmentsTheOldestGivesWayForFewCopies) {
     fill(i, i + 1);
     ASSERT_LE(writes, 40) << i;
   }
+  bed.files.set_faults(nullptr);
   const TierStats stats = bed.tier->stats();
   EXPECT_EQ(stats.rejected + stats.errors, 0U);
   EXPECT_EQ(stats.evicted, static_cast<std::uint64_t>(told));
@@ -57,7 +58,7 @@ TEST_P(FullDisk, SegmentsBeyondTheLimitAreGivenUpAtOpen) {
   EXPECT_LE(bed.tier->stats().disk_bytes, 8U * 4096);
   EXPECT_EQ(get(*bed.tier, "key 299"), long_value(299));
   bed.tier.reset();
-  EXPECT_LE(bed.files.contents().size(), 8U);
+  EXPECT_LE(bed.segments().size(), 8U);
 }
 
 TEST_P(FullDisk, WithoutACapacityAShareOfTheDiskStaysFree) {
@@ -115,6 +116,7 @@ TEST_P(FullDisk, AWriteThatFindsNoRoomIsDoneAgainAfterTheOldestFile) {
     return fails ? MemoryFiles::Fault::full : MemoryFiles::Fault::none;
   });
   fill(100, 101);
+  bed.files.set_faults(nullptr);
   EXPECT_EQ(get(*bed.tier, "key 0"), "(miss)");
   EXPECT_EQ(get(*bed.tier, "key 99"), long_value(99));
   EXPECT_TRUE(bed.tier->stats().available);

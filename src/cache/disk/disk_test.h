@@ -66,7 +66,20 @@ struct Bed {
     files.set_contents(contents);
     return open();
   }
-  std::string path_of_newest() const { return files.contents().rbegin()->first; }
+  // As after a power failure that took all writes since `contents`.
+  Tier& reopen_after_power_failure(const std::map<std::string, std::string>& contents) {
+    tier.reset();
+    files.set_contents(contents);
+    files.set_boot("second");
+    return open();
+  }
+  // Of the files of segments.
+  std::map<std::string, std::string> segments() const {
+    auto all = files.contents();
+    std::erase_if(all, [](const auto& file) { return !file.first.ends_with(".seg"); });
+    return all;
+  }
+  std::string path_of_newest() const { return segments().rbegin()->first; }
 };
 
 inline Handle value_of(std::string_view text) { return Handle::copy_of(base::as_bytes(text)); }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "cache/disk/dead_mark.h"
+#include "cache/disk/folder_state.h"
 
 namespace varve::cache {
 namespace {
@@ -20,6 +21,7 @@ DiskTier::DiskTier(DiskOptions options, std::unique_ptr<EvictionPolicy> policy,
     : folder_(std::move(options.folder)),
       segments_max_(segments_max),
       segment_bytes_max_(options.segment_bytes),
+      immutable_(options.immutable),
       sync_at_seal_(options.sync_at_seal),
       on_removal_(std::move(options.on_removal)),
       background_(options.background),
@@ -36,6 +38,19 @@ DiskTier::~DiskTier() {
   const base::Turn::Held held(turn_);
   kill_again();
   seal_active();
+  if (!immutable_) (void)close_folder();
+}
+
+// After an error the folder counts as open.
+Status DiskTier::close_folder() {
+  std::vector<std::shared_ptr<Segment>> all;
+  {
+    const std::scoped_lock lock(mutex_);
+    for (const auto& [number, id] : by_number_) all.push_back(segments_[id]);
+  }
+  for (const auto& segment : all) VARVE_CHECK(segment->sync());
+  VARVE_CHECK(files_.sync_folder(folder_));
+  return note_closed(files_, folder_);
 }
 
 std::optional<DiskTier::Found> DiskTier::look_up(std::uint64_t hash) const {

@@ -89,6 +89,7 @@ class DiskTier final : public Tier {
   enum class Reading { hit, miss, damaged, failed };
 
   // --- disk_tier.cc ---
+  Status close_folder();
   std::optional<Found> look_up(std::uint64_t hash) const;
   std::optional<Found> look_up_for_get(std::uint64_t hash);
   Reading read_value(const Found& found, const Key& key, Handle& out);
@@ -206,6 +207,7 @@ class DiskTier final : public Tier {
   const std::string folder_;
   const std::size_t segments_max_;
   const std::uint64_t segment_bytes_max_;
+  const bool immutable_;
   const bool sync_at_seal_;
   const RemovalCallback on_removal_;
   base::Pool* const background_;

@@ -50,6 +50,10 @@ class FileAccess {
                                                const std::string& name) = 0;
   // A missing file is no error.
   virtual Status remove(const std::string& folder, const std::string& name) = 0;
+  // What was removed stays so after a power failure.
+  virtual Status sync_folder(const std::string& folder) = 0;
+  // Another text each time the machine starts; empty: it cannot be told.
+  virtual std::string boot() = 0;
   struct Space {
     std::uint64_t free = 0;  // for this user
     std::uint64_t all = 0;   // size of the file system

@@ -110,6 +110,21 @@ void MemoryFiles::set_faults(Faults faults) {
   faults_ = std::move(faults);
 }
 
+void MemoryFiles::set_boot(std::string boot) {
+  const std::scoped_lock lock(mutex_);
+  boot_ = std::move(boot);
+}
+
+std::string MemoryFiles::boot() {
+  const std::scoped_lock lock(mutex_);
+  return boot_;
+}
+
+Status MemoryFiles::sync_folder(const std::string&) {
+  if (ask(Call::sync) != Fault::none) return injected();
+  return {};
+}
+
 void MemoryFiles::set_disk_bytes(std::uint64_t bytes) {
   const std::scoped_lock lock(mutex_);
   disk_bytes_ = bytes;

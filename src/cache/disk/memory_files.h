@@ -31,10 +31,13 @@ class MemoryFiles final : public FileAccess {
   Result<std::unique_ptr<File>> open(const std::string& folder, const std::string& name) override;
   Result<std::unique_ptr<File>> create(const std::string& folder, const std::string& name) override;
   Status remove(const std::string& folder, const std::string& name) override;
+  Status sync_folder(const std::string& folder) override;
+  std::string boot() override;
   Result<Space> space(const std::string& folder) override;
   Result<std::shared_ptr<void>> lock(const std::string& folder, const std::string& name) override;
 
   void set_faults(Faults faults);
+  void set_boot(std::string boot);
   // Of the disk, for the files of all folders; 0: no end. REQUIRES: what they take, at least.
   void set_disk_bytes(std::uint64_t bytes);
   // Others take all that is free but so much.
@@ -58,6 +61,7 @@ class MemoryFiles final : public FileAccess {
   std::map<std::string, std::shared_ptr<Node>> nodes_ VARVE_GUARDED_BY(mutex_);
   std::set<std::string> locks_ VARVE_GUARDED_BY(mutex_);
   Faults faults_ VARVE_GUARDED_BY(mutex_);
+  std::string boot_ VARVE_GUARDED_BY(mutex_) = "first";
   std::uint64_t disk_bytes_ VARVE_GUARDED_BY(mutex_) = 0;
 };
 

@@ -37,6 +37,8 @@ class Segment {
 
   // False: certainly not a segment that this version would open.
   static bool may_be_ours(FileAccess& files, const std::string& folder, std::uint32_t number);
+  static bool is_of_another_version(FileAccess& files, const std::string& folder,
+                                    std::uint32_t number);
 
   std::uint32_t number() const { return number_; }
   File& file() { return *file_; }
@@ -53,6 +55,8 @@ class Segment {
   Status append(base::ByteSpan record, const SegmentEntry& entry);
   // Writes the footer and gives back the room behind it. After an error it can be tried again.
   Status seal(bool sync);
+  // What was written lasts. Does nothing where it does already.
+  Status sync();
   // Makes the record at `offset` void, so that no damage elsewhere can bring it back.
   Status kill(std::uint64_t offset);
   // All records, of those sealed from the footer. `corrupt`: it is damaged.
@@ -79,6 +83,7 @@ class Segment {
   std::uint64_t tail_ = kSegmentHeaderBytes;
   std::vector<SegmentEntry> entries_;  // until it is sealed
   std::optional<Trailer> trailer_;     // once it is
+  bool is_dirty_ = false;              // written since it was opened or synced
   std::atomic<std::uint64_t> disk_bytes_;
   std::atomic<std::uint64_t> list_bytes_{0};
 };
