@@ -27,7 +27,7 @@ struct VectorStorageOptions {
   // write to the store: where there are some, each start takes a folder that is new or cleared
   // (clear_disk_tier).
   std::string folder;
-  std::uint32_t dim = 0;           // of every vector; 0: any
+  std::uint32_t dim = 0;  // of every vector; 0: any
 
   std::uint64_t hot_bytes = std::uint64_t{1} << 20;   // vectors as they are; 0: no such tier
   std::uint64_t warm_bytes = std::uint64_t{3} << 20;  // compressed without loss; 0: no such tier
