@@ -59,6 +59,7 @@ Result<std::shared_ptr<SectionCache>> make_section_cache(const CacheOptions& opt
     cache::DiskOptions disk;
     disk.folder = options.disk_dir;
     disk.capacity.bytes = options.disk_bytes_max;
+    disk.immutable = true;  // named by what they hold
     disk.clock = &clock;
     VARVE_TRY(auto fifo, cache::make_policy("fifo", kPolicySeed));
     auto tier = cache::open_disk_tier(std::move(disk), std::move(fifo));

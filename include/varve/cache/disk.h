@@ -20,13 +20,22 @@ class FileAccess;
 
 struct DiskOptions {
   std::string folder;  // made if there is none; one process at a time
-  // Of the files, headers and indexes included. 0: as much as the disk takes, at most 16,000
-  // segments.
+  // Of the files, headers and indexes included. 0: all but a twentieth of the file system, or all
+  // but 16 GiB of a large one; the oldest files go where others take more. There are at most 16,000
+  // segments. A disk that is full, or so many segments, are as a capacity that is reached.
   Capacity capacity;
   // Of a file: 4 KiB to 256 MiB. Less with a small capacity, which holds at least eight.
   std::uint64_t segment_bytes = std::uint64_t{16} << 20;
-  // fsync of a segment when it is full. Without it a power failure may cost entries, never a crash
-  // of the process.
+  // True: a key names one value for ever, for example because it holds the hash of the value. Then
+  // entries are found again also after a power failure or a crash of the machine, and one that was
+  // removed may be among them.
+  //
+  // False: values change. Then a folder that was in use when the machine went down starts empty,
+  // since writes that were lost would bring back older values, and closing waits until all is on
+  // the device. A process that ends without closing costs nothing. Who changes the same values by
+  // other ways than this tier clears the folder (clear_disk_tier).
+  bool immutable = false;
+  // fsync of a segment when it is full, where entries are `immutable`: a power failure costs less.
   bool sync_at_seal = false;
   RemovalCallback on_removal;        // beside the owner of the tier
   base::Pool* background = nullptr;  // where files found are read; null: a thread of its own

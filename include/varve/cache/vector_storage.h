@@ -23,12 +23,15 @@ struct VectorStorageOptions {
   // What always has the vectors: a directory, file://, memory://name.
   std::string store;
   std::string prefix = "vectors";  // names of its objects begin with it
-  std::string folder;              // of the tier on disk; empty: there is none
-  std::uint32_t dim = 0;           // of every vector; 0: any
+  // Of the tier on disk; empty: there is none. It knows nothing of vectors that other processes
+  // write to the store: where there are some, each start takes a folder that is new or cleared
+  // (clear_disk_tier).
+  std::string folder;
+  std::uint32_t dim = 0;  // of every vector; 0: any
 
   std::uint64_t hot_bytes = std::uint64_t{1} << 20;   // vectors as they are; 0: no such tier
   std::uint64_t warm_bytes = std::uint64_t{3} << 20;  // compressed without loss; 0: no such tier
-  std::uint64_t disk_bytes = 0;                       // 0: as much as the disk takes
+  std::uint64_t disk_bytes = 0;                       // 0: nearly all of the disk
 
   std::string policy = "s3-fifo";  // of the tiers in memory, one of policy_names()
   // A vector moves to the first tier when it was found further down so many times of late.

@@ -11,17 +11,28 @@ std::optional<DiskTier::Found> DiskTier::look_up_key(const Key& key) const {
   return found;
 }
 
-void DiskTier::set_pinned(const Found& found, bool pinned) {
-  IndexEntry& entry = index_.at(found.slot);
+void DiskTier::set_pinned(SlotId slot, bool pinned) {
+  IndexEntry& entry = index_.at(slot);
   if ((entry.pinned != 0) == pinned) return;
   entry.pinned = pinned;
-  if (pinned) {
-    pinned_bytes_ += entry.bytes();
-    if (asks_policy()) policy_->remove(found.slot);
-  } else {
-    pinned_bytes_ -= entry.bytes();
-    if (asks_policy()) policy_->insert(found.slot, entry.hash, entry.bytes());
+  for (Live* live : {&segments_[entry.segment]->live, &total_}) {
+    pinned ? live->pinned_bytes += entry.bytes() : live->pinned_bytes -= entry.bytes();
   }
+  if (!asks_policy()) return;
+  pinned ? policy_->remove(slot) : policy_->insert(slot, entry.hash, entry.bytes());
+}
+
+bool DiskTier::make_pin_room(std::uint64_t bytes) {
+  // The other half is for what comes and goes.
+  const std::uint64_t limit = capacity_.bytes / 2;
+  const auto fits = [&] { return limit == 0 || total_.pinned_bytes + bytes <= limit; };
+  if (fits()) return true;
+  std::erase_if(pins_, [&](const auto& pin) {
+    if (!is_expired(pin.second)) return false;
+    set_pinned(pin.first, false);
+    return true;
+  });
+  return fits();
 }
 
 bool DiskTier::pin(const Key& key, std::int64_t until_ms) {
@@ -30,11 +41,8 @@ bool DiskTier::pin(const Key& key, std::int64_t until_ms) {
   const auto found = look_up_key(key);
   if (!found) return false;
   const std::scoped_lock lock(mutex_);
-  // The other half is for what comes and goes.
-  const std::uint64_t limit = capacity_.bytes / 2;
-  const bool is_new = found->entry.pinned == 0;
-  if (is_new && limit != 0 && pinned_bytes_ + found->entry.bytes() > limit) return false;
-  set_pinned(*found, true);
+  if (found->entry.pinned == 0 && !make_pin_room(found->entry.bytes())) return false;
+  set_pinned(found->slot, true);
   pins_[found->slot] = until_ms;
   return true;
 }
@@ -44,7 +52,7 @@ bool DiskTier::unpin(const Key& key) {
   const auto found = look_up_key(key);
   if (!found || found->entry.pinned == 0) return false;
   const std::scoped_lock lock(mutex_);
-  set_pinned(*found, false);
+  set_pinned(found->slot, false);
   pins_.erase(found->slot);
   return true;
 }
@@ -59,9 +67,9 @@ void DiskTier::release_pins() {
   // Also after the capacity became less.
   const std::uint64_t limit = capacity_.bytes / 2;
   std::erase_if(pins_, [&](const auto& pin) {
-    const bool is_too_much = limit != 0 && pinned_bytes_ > limit;
+    const bool is_too_much = limit != 0 && total_.pinned_bytes > limit;
     if (!is_too_much && !is_expired(pin.second)) return false;
-    set_pinned({pin.first, {}, nullptr}, false);
+    set_pinned(pin.first, false);
     return true;
   });
 }

@@ -27,11 +27,15 @@ void DiskTier::start(const std::vector<FileAccess::Entry>& found) {
     if (const auto number = segment_number(file.name)) {
       recovery->files.emplace_back(*number, file.bytes);
       unread_bytes_ += file.bytes;
-      next_number_ = std::max(next_number_, *number + 1);
     }
   }
   if (recovery->files.empty()) return;
   std::sort(recovery->files.rbegin(), recovery->files.rend());
+  for (const auto& [number, bytes] : recovery->files) {
+    if (!Segment::may_be_ours(files_, folder_, number)) continue;
+    next_number_ = number + 1;
+    break;
+  }
   recovering_ = true;
   recovery_ = recovery;
   auto task = [this, recovery] {
@@ -81,13 +85,19 @@ void DiskTier::recover(const Recovery& recovery) {
   if (!recovery.stop) finish_recovery();
 }
 
+bool DiskTier::may_adopt() const {
+  const std::scoped_lock lock(mutex_);
+  return has_segments_left();
+}
+
 std::shared_ptr<Segment> DiskTier::open_segment(std::uint32_t number) {
-  {
-    const std::scoped_lock lock(mutex_);
-    if (by_number_.size() + 1 >= kSegmentsMax) return nullptr;
-  }
   auto opened = Segment::open(files_, folder_, number);
-  if (opened) return opened->value_or(nullptr);
+  if (opened && (!*opened || may_adopt())) return opened->value_or(nullptr);
+  if (opened) {
+    // As good as evicted: a file that nobody reads takes room and keeps what is replaced since.
+    if (files_.remove(folder_, segment_name(number))) return nullptr;
+    opened = fail(ErrorKind::unavailable, "a segment too many stays");
+  }
   if (opened.error().kind == ErrorKind::not_found) return nullptr;
   if (opened.error().kind == ErrorKind::corrupt) {
     // Not left for later: a file that comes back to its name would bring back what was deleted.
@@ -150,7 +160,7 @@ void DiskTier::finish_recovery() {
     {
       const std::scoped_lock lock(mutex_);
       recovering_ = false;
-      overruled_ = {};
+      overruled_ = std::unordered_set<std::uint64_t>();
       if (by_entry_) tell_policy();
     }
     evict_surplus(left);

@@ -19,9 +19,14 @@ std::map<std::string, std::string> unsealed_folder(int keys) {
   return bed.files.contents();
 }
 
+std::string newest_of(std::map<std::string, std::string> folder) {
+  std::erase_if(folder, [](const auto& file) { return !file.first.ends_with(".seg"); });
+  return folder.rbegin()->first;
+}
+
 TEST(DiskRecovery, CutAnywhereInItsLastRecordTheUnsealedSegmentLosesThatOneOnly) {
   const auto folder = unsealed_folder(10);
-  const std::string newest = folder.rbegin()->first;
+  const std::string newest = newest_of(folder);
   const std::size_t whole = folder.at(newest).size();
   const std::size_t last = (kRecordHeaderBytes + 5 + 50 + 15) / 16 * 16;
   for (std::size_t size = whole - last; size < whole; ++size) {
@@ -47,7 +52,7 @@ TEST(DiskRecovery, CutAnywhereInItsLastRecordTheUnsealedSegmentLosesThatOneOnly)
 
 TEST(DiskRecovery, CutAtEachRecordItKeepsWhatIsInFront) {
   const auto folder = unsealed_folder(20);
-  const std::string newest = folder.rbegin()->first;
+  const std::string newest = newest_of(folder);
   std::size_t size = kSegmentHeaderBytes;
   for (int kept = 0; kept <= 20; ++kept) {
     Bed bed;
@@ -171,16 +176,19 @@ TEST(DiskRecovery, AThreadOfItsOwnReadsTheFilesWhileOthersUseTheTier) {
   }
 }
 
+std::string of_another_version(std::string segment) {
+  segment[8] = 9;
+  const auto crc = codec::crc32c(base::as_bytes(segment).subspan(8, 56));
+  std::memcpy(segment.data() + 4, &crc, sizeof(crc));
+  return segment;
+}
+
 TEST(DiskRecovery, LeavesSegmentsOfOtherVersionsAlone) {
   Bed bed;
   put(bed.open(), "k", "v");
   bed.tier.reset();
   const std::string path = bed.path_of_newest();
-  bed.files.change(path, [](std::string& bytes) {
-    bytes[8] = 9;
-    const auto crc = codec::crc32c(base::as_bytes(bytes).subspan(8, 56));
-    std::memcpy(bytes.data() + 4, &crc, sizeof(crc));
-  });
+  bed.files.change(path, [](std::string& bytes) { bytes = of_another_version(bytes); });
   const std::string foreign = bed.files.contents().at(path);
   Tier& tier = bed.open();
   EXPECT_EQ(get(tier, "k"), "(miss)");
@@ -209,7 +217,60 @@ TEST(DiskRecovery, LeavesFilesOfOthersAloneAndDeletesRenamedSegments) {
   EXPECT_TRUE(left.contains("f/00000000.seg"));
   EXPECT_FALSE(left.contains("f/000000ff.seg"));
   put(tier, "next", "v");
-  EXPECT_TRUE(bed.files.contents().contains("f/00000100.seg"));
+  EXPECT_TRUE(bed.files.contents().contains("f/00000002.seg"));
+}
+
+TEST(DiskRecovery, NumbersThatOthersTookDoNotStopWriting) {
+  Bed bed;
+  put(bed.open(), "k", "v");
+  bed.tier.reset();
+  auto folder = bed.files.contents();
+  const std::string foreign = of_another_version(folder.at("f/00000001.seg"));
+  folder["f/7fffffff.seg"] = foreign;
+  folder["f/7ffffffe.seg"] = "damaged";
+  for (int i = 2; i < 100; ++i) folder[fmt::format("f/{:08x}.seg", i)] = foreign;
+  bed.files.set_contents(folder);
+  // Also before the files were read.
+  bed.options.background = &bed.held_pool;
+  Tier& tier = bed.open();
+  EXPECT_TRUE(put(tier, "new", "v"));
+  bed.held_pool.run();
+  EXPECT_EQ(get(tier, "k"), "v");
+  EXPECT_EQ(get(tier, "new"), "v");
+  EXPECT_EQ(tier.stats().errors, 0U);
+  EXPECT_EQ(bed.files.contents().at("f/7fffffff.seg"), foreign);
+}
+
+// Where nobody could see whose they are, new ones stand above them.
+TEST(DiskRecovery, AValueStaysNewerThanThatOfAFileWhichCouldNotBeRead) {
+  Bed bed;
+  put(bed.open(), "k", "old");
+  bed.tier.reset();
+  bed.files.set_faults([](MemoryFiles::Call call) {
+    return call == MemoryFiles::Call::open ? MemoryFiles::Fault::fails : MemoryFiles::Fault::none;
+  });
+  put(bed.open(), "k", "new");
+  bed.files.set_faults(nullptr);
+  EXPECT_EQ(get(bed.open(), "k"), "new");
+}
+
+TEST(DiskRecovery, WhatIsRemovedBeforeItsFileIsReadStaysAway) {
+  Bed bed;
+  Tier* tier = &bed.open();
+  for (int i = 0; i < 100; ++i) put(*tier, fmt::format("key {}", i), long_value(i));
+  bed.options.background = &bed.held_pool;
+  tier = &bed.open();
+  tier->remove(Key("key 0"));
+  bed.held_pool.run();
+  EXPECT_EQ(get(*tier, "key 0"), "(miss)");
+  EXPECT_EQ(get(*tier, "key 1"), long_value(1));
+  bed.options.background = bed.inline_pool.get();
+  // The record itself is void by now: the note of the removal may go.
+  bed.tier.reset();
+  bed.files.unlink(bed.path_of_newest());
+  EXPECT_EQ(get(bed.open(), "key 0"), "(miss)");
+  EXPECT_EQ(get(*bed.tier, "key 1"), long_value(1));
+  EXPECT_EQ(get(bed.reopen_after_kill(), "key 0"), "(miss)");
 }
 
 TEST(DiskRecovery, WhatWasRemovedStaysAwayWhicheverFileIsLost) {
@@ -220,8 +281,8 @@ TEST(DiskRecovery, WhatWasRemovedStaysAwayWhicheverFileIsLost) {
   for (int i = 0; i < 60; i += 4) tier.remove(Key(fmt::format("key {}", i)));
   first.tier.reset();
   const auto folder = first.files.contents();
-  ASSERT_GT(folder.size(), 4U);
-  for (const auto& [path, bytes] : folder) {
+  ASSERT_GT(folder.size(), 5U);
+  for (const auto& [path, bytes] : first.segments()) {
     Bed bed;
     auto rest = folder;
     rest.erase(path);

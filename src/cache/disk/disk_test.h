@@ -7,6 +7,7 @@
 #include "base/manual_clock.h"
 #include "base/pool.h"
 #include "base/random.h"
+#include "cache/disk/disk_tier.h"
 #include "cache/disk/memory_files.h"
 #include "varve/cache/disk.h"
 #include "varve/cache/policy.h"
@@ -40,6 +41,7 @@ struct Bed {
   HeldPool held_pool;
   DiskOptions options;
   std::string policy = "fifo";
+  std::size_t segments_max = kSegmentsMax;
   std::unique_ptr<Tier> tier;
 
   Bed() {
@@ -52,7 +54,7 @@ struct Bed {
 
   Tier& open() {
     tier.reset();
-    auto opened = open_disk_tier(options, *make_policy(policy, 1));
+    auto opened = open_disk_tier(options, *make_policy(policy, 1), segments_max);
     if (!opened) ADD_FAILURE() << opened.error().message;
     tier = std::move(*opened);
     return *tier;
@@ -64,7 +66,20 @@ struct Bed {
     files.set_contents(contents);
     return open();
   }
-  std::string path_of_newest() const { return files.contents().rbegin()->first; }
+  // As after a power failure that took all writes since `contents`.
+  Tier& reopen_after_power_failure(const std::map<std::string, std::string>& contents) {
+    tier.reset();
+    files.set_contents(contents);
+    files.set_boot("second");
+    return open();
+  }
+  // Of the files of segments.
+  std::map<std::string, std::string> segments() const {
+    auto all = files.contents();
+    std::erase_if(all, [](const auto& file) { return !file.first.ends_with(".seg"); });
+    return all;
+  }
+  std::string path_of_newest() const { return segments().rbegin()->first; }
 };
 
 inline Handle value_of(std::string_view text) { return Handle::copy_of(base::as_bytes(text)); }

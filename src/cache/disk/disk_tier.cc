@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "cache/disk/dead_mark.h"
+#include "cache/disk/folder_state.h"
 
 namespace varve::cache {
 namespace {
@@ -16,9 +17,11 @@ constexpr int kRacesMax = 16;
 }  // namespace
 
 DiskTier::DiskTier(DiskOptions options, std::unique_ptr<EvictionPolicy> policy,
-                   std::shared_ptr<void> lock)
+                   std::shared_ptr<void> lock, std::size_t segments_max)
     : folder_(std::move(options.folder)),
+      segments_max_(segments_max),
       segment_bytes_max_(options.segment_bytes),
+      immutable_(options.immutable),
       sync_at_seal_(options.sync_at_seal),
       on_removal_(std::move(options.on_removal)),
       background_(options.background),
@@ -35,6 +38,19 @@ DiskTier::~DiskTier() {
   const base::Turn::Held held(turn_);
   kill_again();
   seal_active();
+  if (!immutable_) (void)close_folder();
+}
+
+// After an error the folder counts as open.
+Status DiskTier::close_folder() {
+  std::vector<std::shared_ptr<Segment>> all;
+  {
+    const std::scoped_lock lock(mutex_);
+    for (const auto& [number, id] : by_number_) all.push_back(segments_[id]);
+  }
+  for (const auto& segment : all) VARVE_CHECK(segment->sync());
+  VARVE_CHECK(files_.sync_folder(folder_));
+  return note_closed(files_, folder_);
 }
 
 std::optional<DiskTier::Found> DiskTier::look_up(std::uint64_t hash) const {
@@ -178,6 +194,13 @@ void DiskTier::each(const Visit& take) const {
   }
 }
 
+std::uint64_t DiskTier::index_bytes() const {
+  std::uint64_t bytes = index_.resident_bytes() + buffer_bytes_;
+  if (by_entry_) bytes += policy_->resident_bytes();
+  for (const auto& [number, id] : by_number_) bytes += segments_[id]->list_bytes();
+  return bytes;
+}
+
 TierStats DiskTier::stats() const {
   const std::scoped_lock lock(mutex_);
   TierStats stats = counts_;
@@ -185,9 +208,9 @@ TierStats DiskTier::stats() const {
   stats.value_bytes = total_.value_bytes;
   stats.raw_bytes = total_.raw_bytes;
   stats.disk_bytes = used_bytes();
-  stats.index_bytes = index_.resident_bytes() + (by_entry_ ? policy_->resident_bytes() : 0);
+  stats.index_bytes = index_bytes();
   stats.pinned_items = pins_.size();
-  stats.pinned_bytes = pinned_bytes_;
+  stats.pinned_bytes = total_.pinned_bytes;
   stats.hits = hits_;
   stats.misses = misses_;
   stats.errors = errors_;

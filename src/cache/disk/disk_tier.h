@@ -31,8 +31,10 @@ namespace varve::cache {
 // and the higher sequence wins. Nothing depends on another file being there or undamaged.
 class DiskTier final : public Tier {
  public:
-  // `lock` keeps other processes out. REQUIRES: options checked, files and clock set.
-  DiskTier(DiskOptions options, std::unique_ptr<EvictionPolicy> policy, std::shared_ptr<void> lock);
+  // `lock` keeps other processes out. REQUIRES: options checked, files and clock set,
+  // segments_max <= kSegmentsMax.
+  DiskTier(DiskOptions options, std::unique_ptr<EvictionPolicy> policy, std::shared_ptr<void> lock,
+           std::size_t segments_max);
   ~DiskTier() override;
   // Starts to read the files that are there.
   void start(const std::vector<FileAccess::Entry>& found);
@@ -84,9 +86,11 @@ class DiskTier final : public Tier {
     chosen_by_policy,  // the same, and the policy knows
     file_goes,         // with the file it lies in
   };
+  enum class Survivors { none, some };
   enum class Reading { hit, miss, damaged, failed };
 
   // --- disk_tier.cc ---
+  Status close_folder();
   std::optional<Found> look_up(std::uint64_t hash) const;
   std::optional<Found> look_up_for_get(std::uint64_t hash);
   Reading read_value(const Found& found, const Key& key, Handle& out);
@@ -104,6 +108,9 @@ class DiskTier final : public Tier {
   // nullopt: no room, or the disk failed.
   std::optional<Placed> append(RecordHeader header, std::string_view key, std::uint64_t hash,
                                base::ByteSpan payload, Leaving& left);
+  // REQUIRES: has_room.
+  Result<Placed> write_record(const std::shared_ptr<Segment>& segment, RecordHeader header,
+                              std::string_view key, std::uint64_t hash, base::ByteSpan payload);
   // What the index says from now on; the old place, if any, is void afterwards.
   void publish(std::string_view key, const Placed& placed, const std::optional<Found>& old,
                bool is_move, Leaving& left);
@@ -127,10 +134,20 @@ class DiskTier final : public Tier {
   // A fresh active segment, and room for the one after it.
   bool roll(bool is_removal, Leaving& left);
   // Until so many bytes more fit the capacity; without one, until no segment is mostly dead. The
-  // active segment stays.
+  // active segment stays. What bounds the tier instead of its capacity, a disk that is nearly full
+  // or the number of segments, is kept the same way.
   bool make_room(std::uint64_t bytes, Leaving& left);
+  void measure_disk();
+  // True: that is the error.
+  bool notice_full_disk(const Error& error);
+  bool is_disk_full() const;
+  // On a full disk, which has no room for copies: a whole file. False: none can go.
+  bool give_up_oldest(Leaving& left);
   std::shared_ptr<Segment> next_victim() const;
-  void reclaim(const std::shared_ptr<Segment>& segment, Leaving& left);
+  // False: it stays, since there is no other place for what of it is pinned.
+  bool reclaim(const std::shared_ptr<Segment>& segment, Survivors survivors, Leaving& left);
+  bool empty_out(const std::shared_ptr<Segment>& segment, Survivors survivors, Leaving& left);
+  std::uint64_t room_for_hits(const Segment& segment) const;
   std::optional<Cause> keep_or_give_up(const SegmentEntry& record, const Found& found,
                                        std::uint64_t& room, Leaving& left);
   void evict_rest(const std::shared_ptr<Segment>& segment, Leaving& left);
@@ -138,13 +155,21 @@ class DiskTier final : public Tier {
                      Leaving& left);
   void close_segment(const std::shared_ptr<Segment>& segment);
   void seal_active();
-  std::shared_ptr<Segment> create_segment();
-  bool start_segment();
+  Result<std::shared_ptr<Segment>> create_segment();
+  bool start_segment(Leaving& left);
   void delete_leftovers();
   // With mutex_.
   bool has_room(std::uint64_t bytes) const;
+  bool has_segments_left() const { return by_number_.size() + 1 < segments_max_; }
+  // Something else than the capacity bounds the files.
+  bool is_tight() const {
+    return disk_is_full_ || !has_segments_left() || bytes_max_ != capacity_.bytes;
+  }
+  // Whether room is made of entries that count, in the order of their files.
+  bool gives_up_live() const { return is_tight() || (!by_entry_ && capacity_.bytes != 0); }
   SegmentId adopt(const std::shared_ptr<Segment>& segment);
   std::uint64_t used_bytes() const;
+  std::uint64_t index_bytes() const;
   // Without.
   std::shared_ptr<Segment> active() const;
 
@@ -161,12 +186,16 @@ class DiskTier final : public Tier {
   // --- disk_pins.cc ---
   // The entry of exactly this key, if it counts.
   std::optional<Found> look_up_key(const Key& key) const;
-  void set_pinned(const Found& found, bool pinned);
   void release_pins();
+  // With mutex_.
+  void set_pinned(SlotId slot, bool pinned);
+  // Pins whose time is over end before one is refused.
+  bool make_pin_room(std::uint64_t bytes);
 
   // --- disk_recovery.cc ---
   struct Recovery;
   void recover(const Recovery& recovery);
+  bool may_adopt() const;
   // nullptr: nothing of ours.
   std::shared_ptr<Segment> open_segment(std::uint32_t number);
   void load(const std::shared_ptr<Segment>& segment, const Recovery& recovery);
@@ -177,7 +206,9 @@ class DiskTier final : public Tier {
   void stop_recovery();
 
   const std::string folder_;
+  const std::size_t segments_max_;
   const std::uint64_t segment_bytes_max_;
+  const bool immutable_;
   const bool sync_at_seal_;
   const RemovalCallback on_removal_;
   base::Pool* const background_;
@@ -209,8 +240,10 @@ class DiskTier final : public Tier {
 
   mutable std::mutex mutex_;
   Capacity capacity_ VARVE_GUARDED_BY(mutex_);
+  // Of the files: the capacity, or what a disk that is nearly full leaves; 0: no limit.
+  std::uint64_t bytes_max_ VARVE_GUARDED_BY(mutex_) = 0;
+  bool disk_is_full_ VARVE_GUARDED_BY(mutex_) = false;         // said the last attempt to grow
   std::uint64_t live_bytes_max_ VARVE_GUARDED_BY(mutex_) = 0;  // of the policy; 0: no limit
-  std::uint64_t pinned_bytes_ VARVE_GUARDED_BY(mutex_) = 0;
   Live total_ VARVE_GUARDED_BY(mutex_);
   DiskIndex index_ VARVE_GUARDED_BY(mutex_);
   std::vector<std::shared_ptr<Segment>> segments_ VARVE_GUARDED_BY(mutex_);  // by SegmentId
@@ -228,10 +261,16 @@ class DiskTier final : public Tier {
 
   std::atomic<std::uint64_t> hits_{0}, misses_{0}, errors_{0}, corrupt_{0};
   std::atomic<std::uint64_t> insertions_{0}, rejected_{0};
+  std::atomic<std::uint64_t> buffer_bytes_{0};
   std::atomic<bool> paused_{false};
 
   std::shared_ptr<Recovery> recovery_;
   std::thread own_thread_;
 };
+
+// As open_disk_tier, with less segments than an index can name.
+Result<std::unique_ptr<Tier>> open_disk_tier(DiskOptions options,
+                                             std::unique_ptr<EvictionPolicy> policy,
+                                             std::size_t segments_max);
 
 }  // namespace varve::cache

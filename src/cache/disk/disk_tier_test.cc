@@ -119,6 +119,48 @@ TEST_P(EveryDiskPolicy, BoundsTheNumberOfItems) {
   EXPECT_EQ(tier.stats().items, 3U);
 }
 
+TEST_P(EveryDiskPolicy, SaysSoWhereTheNewEntryItselfHadToGo) {
+  bed.options.capacity.items = 1;
+  Tier& tier = bed.open();
+  ASSERT_TRUE(put(tier, "pinned", "v"));
+  ASSERT_TRUE(tier.pin(Key("pinned"), 0));
+  EXPECT_FALSE(put(tier, "new", "v"));
+  EXPECT_EQ(get(tier, "new"), "(miss)");
+  EXPECT_EQ(tier.stats().evicted, 1U);
+  EXPECT_EQ(tier.stats().rejected, 0U);
+}
+
+TEST_P(EveryDiskPolicy, PinsThatAreOverMakeRoomForOthers) {
+  bed.options.capacity.bytes = 64 << 10;
+  Tier& tier = bed.open();
+  const std::int64_t soon = bed.clock.wall_ms() + 1000;
+  int pinned = 0;
+  for (int i = 0; i < 20; ++i) {
+    ASSERT_TRUE(put(tier, fmt::format("key {}", i), long_value(i, 2000)));
+    pinned += tier.pin(Key(fmt::format("key {}", i)), soon);
+  }
+  EXPECT_GT(pinned, 10);
+  EXPECT_LT(pinned, 20);
+  EXPECT_FALSE(tier.pin(Key("key 19"), 0));
+  bed.clock.advance(std::chrono::seconds(2));
+  EXPECT_TRUE(tier.pin(Key("key 19"), 0));
+  EXPECT_EQ(tier.stats().pinned_items, 1U);
+}
+
+TEST_P(EveryDiskPolicy, ANewerValueIsPinnedAsTheOneBeforeAlsoIfItIsLarger) {
+  bed.options.capacity.bytes = 64 << 10;
+  Tier& tier = bed.open();
+  ASSERT_TRUE(put(tier, "pinned", "v"));
+  ASSERT_TRUE(tier.pin(Key("pinned"), 0));
+  ASSERT_TRUE(put(tier, "pinned", long_value(1, 3000)));
+  EXPECT_EQ(tier.stats().pinned_items, 1U);
+  EXPECT_GT(tier.stats().pinned_bytes, 3000U);
+  for (int i = 0; i < 2000; ++i) put(tier, fmt::format("key {}", i), long_value(i));
+  EXPECT_EQ(get(tier, "pinned"), long_value(1, 3000));
+  EXPECT_TRUE(tier.remove(Key("pinned")));
+  EXPECT_EQ(tier.stats().pinned_bytes, 0U);
+}
+
 TEST_P(EveryDiskPolicy, ShrinksAtRunTime) {
   Tier& tier = bed.open();
   for (int i = 0; i < 1000; ++i) put(tier, fmt::format("key {}", i), long_value(i));
@@ -286,10 +328,32 @@ TEST(DiskTier, TellsItsOwnerWithTheVersionOfTheKey) {
 
 TEST(DiskTier, KeepsItsIndexSmall) {
   Bed bed;
-  bed.options.segment_bytes = 1 << 20;
+  bed.options.segment_bytes = 64 << 10;
   Tier& tier = bed.open();
   for (int i = 0; i < 100'000; ++i) put(tier, fmt::format("{}", i), "v");
   EXPECT_LE(tier.stats().index_bytes, 24U * 100'000);
+}
+
+TEST(DiskTier, CountsTheListOfTheSegmentBeingWritten) {
+  Bed bed;
+  bed.options.segment_bytes = 4 << 20;
+  Tier& tier = bed.open();
+  for (int i = 0; i < 10'000; ++i) put(tier, fmt::format("{}", i), "v");
+  const std::uint64_t open_bytes = tier.stats().index_bytes;
+  EXPECT_GE(open_bytes, 10'000 * (sizeof(IndexEntry) + sizeof(SegmentEntry)));
+  EXPECT_LE(bed.open().stats().index_bytes, open_bytes - 10'000 * sizeof(SegmentEntry));
+}
+
+TEST(DiskTier, LetsGoOfTheMemoryForALargeRecord) {
+  Bed bed;
+  bed.options.segment_bytes = 32 << 20;
+  Tier& tier = bed.open();
+  put(tier, "small", "v");
+  const std::uint64_t before = tier.stats().index_bytes;
+  ASSERT_TRUE(put(tier, "large", std::string(16 << 20, 'x')));
+  EXPECT_LE(tier.stats().index_bytes, before + (1 << 20));
+  ASSERT_TRUE(put(tier, "middle", std::string(1 << 19, 'x')));
+  EXPECT_GE(tier.stats().index_bytes, before + (1 << 19));
 }
 
 TEST(DiskTier, ValuesStayReadableAfterTheTierIsGone) {

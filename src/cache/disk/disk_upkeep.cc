@@ -25,6 +25,7 @@ void DiskTier::apply_capacity(const Capacity& capacity) {
   segment_bytes_ = segment_bytes_for(capacity);
   const std::scoped_lock lock(mutex_);
   capacity_ = capacity;
+  bytes_max_ = capacity.bytes;
   // Where entries are chosen one by one the space of the gone comes back only when the rest of
   // their segment is copied: with a quarter of slack that happens to segments that are dead to a
   // quarter.
@@ -44,7 +45,7 @@ void DiskTier::evict_surplus(Leaving& left) {
       if (recovering_) return;
       const bool too_many = capacity_.items != 0 && index_.size() > capacity_.items;
       const bool too_much = by_entry_ && live_bytes_max_ != 0 &&
-                            total_.record_bytes > live_bytes_max_ + pinned_bytes_;
+                            total_.record_bytes > live_bytes_max_ + total_.pinned_bytes;
       if (!too_many && !too_much) return;
       if (by_entry_) {
         if (policy_->size() == 0) return;

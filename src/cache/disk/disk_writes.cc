@@ -12,7 +12,8 @@ constexpr base::Duration kPause = std::chrono::seconds(1);
 constexpr int kRollsMax = 8;
 // Beyond that a disk is broken, not busy.
 constexpr std::size_t kToKillMax = 4096;
-
+// Larger records are rare, and their memory is not kept for the next one.
+constexpr std::size_t kBufferBytesMax = std::size_t{1} << 20;
 }  // namespace
 
 bool DiskTier::may_write() const { return clock_.now() >= paused_until_; }
@@ -31,9 +32,13 @@ bool DiskTier::put(const Key& key, const Handle& value, const PutOptions& option
   {
     const base::Turn::Held held(turn_);
     kept = write(key, value, options.expires_ms, left);
-    if (kept) evict_surplus(left);
+    (kept ? insertions_ : rejected_).fetch_add(1, std::memory_order_relaxed);
+    if (kept) {
+      evict_surplus(left);
+      // It may have been the one to go.
+      kept = look_up(key.hash).has_value();
+    }
   }
-  (kept ? insertions_ : rejected_).fetch_add(1, std::memory_order_relaxed);
   tell(left);
   return kept;
 }
@@ -102,15 +107,32 @@ std::optional<DiskTier::Placed> DiskTier::append(RecordHeader header, std::strin
     if (rolls == kRollsMax || !roll(is_removal, left)) return std::nullopt;
     segment = current();
   }
+  auto placed = write_record(segment, header, key, hash, payload);
+  // On file systems where room cannot be claimed ahead.
+  if (!placed && notice_full_disk(placed.error()) && give_up_oldest(left)) {
+    segment = current();
+    if (segment && segment->has_room(bytes)) {
+      placed = write_record(segment, header, key, hash, payload);
+    }
+  }
+  if (placed) return *placed;
+  pause_writes();
+  return std::nullopt;
+}
+
+Result<DiskTier::Placed> DiskTier::write_record(const std::shared_ptr<Segment>& segment,
+                                                RecordHeader header, std::string_view key,
+                                                std::uint64_t hash, base::ByteSpan payload) {
   header.sequence = sequence_of(segment->number(), segment->tail());
   Placed placed;
   placed.entry = entry_of(header, hash, segment->tail());
-  buffer_.resize(bytes);
+  buffer_.resize(header.record_bytes());
   encode_record(header, key, payload, buffer_);
-  if (!segment->append(buffer_, placed.entry)) {
-    pause_writes();
-    return std::nullopt;
-  }
+  const Status written = segment->append(buffer_, placed.entry);
+  if (buffer_.capacity() > kBufferBytesMax) buffer_ = std::vector<std::byte>();
+  buffer_bytes_ = buffer_.capacity();
+  VARVE_CHECK(written);
+  paused_until_ = {};
   const std::scoped_lock lock(mutex_);
   placed.segment = by_number_.at(segment->number());
   return placed;
@@ -128,14 +150,15 @@ void DiskTier::publish(std::string_view key, const Placed& placed, const std::op
   entry.expires = placed.entry.expires_ms != 0;
   {
     const std::scoped_lock lock(mutex_);
-    count_live(entry, placed.entry);
     if (!old) {
+      count_live(entry, placed.entry);
       const SlotId slot = index_.insert(entry);
       if (asks_policy()) policy_->insert(slot, hash, entry.bytes());
     } else {
       IndexEntry& held = index_.at(old->slot);
-      count_dead(held, identity);
       entry.pinned = held.pinned;
+      count_live(entry, placed.entry);
+      count_dead(held, identity);
       entry.hit = is_move ? held.hit : 0;
       // A move costs the mark that saved the entry.
       if (!is_move) {
@@ -143,7 +166,6 @@ void DiskTier::publish(std::string_view key, const Placed& placed, const std::op
         const bool is_same = !identity || identity->key == key;
         note_left(held, is_same ? Cause::replaced : Cause::evicted, identity, left);
       }
-      if (entry.pinned != 0) pinned_bytes_ += entry.bytes() - held.bytes();
       const bool is_resized = held.length != entry.length;
       held = entry;
       if (asks_policy() && entry.pinned == 0 && (!is_move || is_resized)) {
@@ -163,6 +185,7 @@ void DiskTier::count_live(const IndexEntry& entry, const SegmentEntry& record) {
     live->record_bytes += entry.bytes();
     live->value_bytes += record.stored_bytes;
     live->raw_bytes += record.raw_bytes;
+    if (entry.pinned != 0) live->pinned_bytes += entry.bytes();
   }
   const std::int64_t expires_ms = record.expires_ms;
   std::int64_t& earliest = segment.earliest_expiry_ms;
@@ -171,7 +194,7 @@ void DiskTier::count_live(const IndexEntry& entry, const SegmentEntry& record) {
 
 void DiskTier::count_dead(const IndexEntry& entry, const std::optional<Identity>& identity) {
   Live& live = segments_[entry.segment]->live;
-  Live gone{1, entry.bytes(), 0, 0};
+  Live gone{1, entry.bytes(), 0, 0, entry.pinned != 0 ? entry.bytes() : 0};
   // Where the record cannot be read any more its share stays until the last of the segment is gone.
   if (live.items == 1) {
     gone.value_bytes = live.value_bytes;
@@ -185,6 +208,7 @@ void DiskTier::count_dead(const IndexEntry& entry, const std::optional<Identity>
     count->record_bytes -= gone.record_bytes;
     count->value_bytes -= gone.value_bytes;
     count->raw_bytes -= gone.raw_bytes;
+    count->pinned_bytes -= gone.pinned_bytes;
   }
 }
 
@@ -229,7 +253,6 @@ void DiskTier::take_out(const Found& found, Cause cause, Fate fate, Leaving& lef
     count_dead(entry, identity);
     if (entry.pinned != 0) {
       pins_.erase(found.slot);
-      pinned_bytes_ -= entry.bytes();
     } else if (asks_policy() && fate != Fate::chosen_by_policy) {
       policy_->remove(found.slot);
     }

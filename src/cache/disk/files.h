@@ -50,6 +50,15 @@ class FileAccess {
                                                const std::string& name) = 0;
   // A missing file is no error.
   virtual Status remove(const std::string& folder, const std::string& name) = 0;
+  // What was removed stays so after a power failure.
+  virtual Status sync_folder(const std::string& folder) = 0;
+  // Another text each time the machine starts; empty: it cannot be told.
+  virtual std::string boot() = 0;
+  struct Space {
+    std::uint64_t free = 0;  // for this user
+    std::uint64_t all = 0;   // size of the file system
+  };
+  virtual Result<Space> space(const std::string& folder) = 0;
   // Held until destruction; `conflict`: somebody else has it. Ends with the process.
   virtual Result<std::shared_ptr<void>> lock(const std::string& folder,
                                              const std::string& name) = 0;

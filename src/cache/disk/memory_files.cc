@@ -8,12 +8,24 @@ namespace varve::cache {
 struct MemoryFiles::Node {
   mutable std::mutex mutex;
   std::string bytes;
+  std::uint64_t reserved = 0;
   bool linked = true;
+
+  std::uint64_t disk_bytes() const {
+    const std::scoped_lock lock(mutex);
+    return std::max<std::uint64_t>(bytes.size(), reserved);
+  }
 };
 
 namespace {
 
 tl::unexpected<Error> injected() { return fail(ErrorKind::unavailable, "a fault of the test"); }
+
+tl::unexpected<Error> disk_full() {
+  return fail(ErrorKind::overloaded, "the disk of the test is full");
+}
+
+constexpr std::uint64_t kEndlessDisk = std::uint64_t{1} << 50;
 
 }  // namespace
 
@@ -34,6 +46,8 @@ class MemoryFile final : public File {
     const bool extends = offset + bytes.size() > *size();
     const auto fault = files_.ask(extends ? MemoryFiles::Call::extend : MemoryFiles::Call::write);
     if (fault == MemoryFiles::Fault::fails) return injected();
+    if (fault == MemoryFiles::Fault::full) return disk_full();
+    VARVE_CHECK(claim(offset + bytes.size()));
     if (fault == MemoryFiles::Fault::part) bytes = bytes.first(bytes.size() / 2);
     const std::scoped_lock lock(node_->mutex);
     std::string& all = node_->bytes;
@@ -42,11 +56,18 @@ class MemoryFile final : public File {
     if (fault == MemoryFiles::Fault::part) return injected();
     return {};
   }
-  Status reserve(std::uint64_t) override { return plain(MemoryFiles::Call::reserve); }
+  Status reserve(std::uint64_t bytes) override {
+    VARVE_CHECK(plain(MemoryFiles::Call::reserve));
+    VARVE_CHECK(claim(bytes));
+    const std::scoped_lock lock(node_->mutex);
+    node_->reserved = bytes;
+    return {};
+  }
   Status cut(std::uint64_t bytes) override {
     VARVE_CHECK(plain(MemoryFiles::Call::cut));
     const std::scoped_lock lock(node_->mutex);
     node_->bytes.resize(bytes);
+    node_->reserved = 0;
     return {};
   }
   Status sync() override { return plain(MemoryFiles::Call::sync); }
@@ -63,6 +84,12 @@ class MemoryFile final : public File {
   Status plain(MemoryFiles::Call call) const {
     if (files_.ask(call) != MemoryFiles::Fault::none) return injected();
     return {};
+  }
+  // Whether the disk can hold the file with so many bytes.
+  Status claim(std::uint64_t bytes) const {
+    const std::uint64_t held = node_->disk_bytes();
+    if (bytes <= held || bytes - held <= files_.free_bytes()) return {};
+    return disk_full();
   }
 
   const MemoryFiles& files_;
@@ -81,6 +108,47 @@ MemoryFiles::Fault MemoryFiles::ask(Call call) const {
 void MemoryFiles::set_faults(Faults faults) {
   const std::scoped_lock lock(mutex_);
   faults_ = std::move(faults);
+}
+
+void MemoryFiles::set_boot(std::string boot) {
+  const std::scoped_lock lock(mutex_);
+  boot_ = std::move(boot);
+}
+
+std::string MemoryFiles::boot() {
+  const std::scoped_lock lock(mutex_);
+  return boot_;
+}
+
+Status MemoryFiles::sync_folder(const std::string&) {
+  if (ask(Call::sync) != Fault::none) return injected();
+  return {};
+}
+
+void MemoryFiles::set_disk_bytes(std::uint64_t bytes) {
+  const std::scoped_lock lock(mutex_);
+  disk_bytes_ = bytes;
+}
+
+void MemoryFiles::fill_disk(std::uint64_t left_free) { set_disk_bytes(used_bytes() + left_free); }
+
+std::uint64_t MemoryFiles::used_bytes() const {
+  const std::scoped_lock lock(mutex_);
+  std::uint64_t used = 0;
+  for (const auto& [path, node] : nodes_) used += node->disk_bytes();
+  return used;
+}
+
+std::uint64_t MemoryFiles::free_bytes() const {
+  const std::uint64_t used = used_bytes();
+  const std::scoped_lock lock(mutex_);
+  return disk_bytes_ == 0 ? kEndlessDisk : disk_bytes_ - std::min(used, disk_bytes_);
+}
+
+Result<FileAccess::Space> MemoryFiles::space(const std::string&) {
+  const std::uint64_t free = free_bytes();
+  const std::scoped_lock lock(mutex_);
+  return Space{free, disk_bytes_ == 0 ? kEndlessDisk : disk_bytes_};
 }
 
 Status MemoryFiles::make_folder(const std::string&) { return {}; }

@@ -3,10 +3,12 @@
 #include <fmt/format.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <filesystem>
+#include <fstream>
 
 #include "cache/disk/files.h"
 #include "store/posix.h"
@@ -134,6 +136,28 @@ class PosixFiles final : public FileAccess {
     const std::string path = join(folder, name);
     if (::unlink(path.c_str()) == 0 || store::is_missing(errno)) return {};
     return tl::unexpected(system_error(errno, "delete", path));
+  }
+
+  Status sync_folder(const std::string& folder) override {
+    const Fd fd = store::open_at(AT_FDCWD, folder, O_RDONLY | O_DIRECTORY);
+    if (!fd) return tl::unexpected(system_error(errno, "open", folder));
+    return store::sync(fd, folder);
+  }
+
+  std::string boot() override {
+    std::ifstream file("/proc/sys/kernel/random/boot_id");
+    std::string text;
+    std::getline(file, text);
+    return text;
+  }
+
+  Result<Space> space(const std::string& folder) override {
+    struct statvfs status {};
+    if (::statvfs(folder.c_str(), &status) != 0) {
+      return tl::unexpected(system_error(errno, "measure", folder));
+    }
+    const std::uint64_t unit = status.f_frsize;
+    return Space{status.f_bavail * unit, status.f_blocks * unit};
   }
 
   Result<std::shared_ptr<void>> lock(const std::string& folder, const std::string& name) override {

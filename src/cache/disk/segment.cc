@@ -24,6 +24,13 @@ Status read_exactly(File& file, std::uint64_t offset, std::span<std::byte> out) 
   return fail(ErrorKind::corrupt, "a cache segment is shorter than it was");
 }
 
+Result<HeaderVerdict> peek(FileAccess& files, const std::string& folder, std::uint32_t number) {
+  VARVE_TRY(const auto file, files.open(folder, segment_name(number)));
+  std::array<std::byte, kSegmentHeaderBytes> header{};
+  VARVE_TRY(const std::size_t got, file->read(0, header));
+  return check_segment_header(std::span(header).first(got), number);
+}
+
 }  // namespace
 
 Result<std::shared_ptr<Segment>> Segment::create(FileAccess& files, const std::string& folder,
@@ -32,7 +39,11 @@ Result<std::shared_ptr<Segment>> Segment::create(FileAccess& files, const std::s
   const auto header = encode_segment_header(number);
   Status ready = file->reserve(bytes);
   if (ready) ready = file->write(0, header);
-  if (ready) return std::shared_ptr<Segment>(new Segment(std::move(file), number, bytes));
+  if (ready) {
+    std::shared_ptr<Segment> segment(new Segment(std::move(file), number, bytes));
+    segment->is_dirty_ = true;
+    return segment;
+  }
   (void)files.remove(folder, segment_name(number));
   return tl::unexpected(ready.error());
 }
@@ -63,6 +74,18 @@ Result<std::optional<std::shared_ptr<Segment>>> Segment::open(FileAccess& files,
   return segment;
 }
 
+bool Segment::may_be_ours(FileAccess& files, const std::string& folder, std::uint32_t number) {
+  const auto verdict = peek(files, folder, number);
+  if (!verdict) return verdict.error().kind != ErrorKind::not_found;
+  return *verdict == HeaderVerdict::ours;
+}
+
+bool Segment::is_of_another_version(FileAccess& files, const std::string& folder,
+                                    std::uint32_t number) {
+  const auto verdict = peek(files, folder, number);
+  return verdict && *verdict == HeaderVerdict::foreign_version;
+}
+
 bool Segment::has_room(std::uint64_t record_bytes) const {
   const std::uint64_t end = tail_ + record_bytes;
   return !is_sealed() && end + footer_bytes_max(end, entries_.size() + 1) <= reserved_;
@@ -70,14 +93,17 @@ bool Segment::has_room(std::uint64_t record_bytes) const {
 
 Status Segment::append(base::ByteSpan record, const SegmentEntry& entry) {
   VARVE_DCHECK(entry.offset == tail_);
+  is_dirty_ = true;
   VARVE_CHECK(file_->write(tail_, record));
   entries_.push_back(entry);
+  count_list();
   tail_ += record.size();
   return {};
 }
 
 Status Segment::seal(bool sync) {
   VARVE_ASSERT(!is_sealed());
+  is_dirty_ = true;
   // What an append that failed left behind must not stand between data and footer.
   VARVE_CHECK(file_->cut(tail_));
   const base::Bytes footer = encode_footer(number_, tail_, entries_);
@@ -87,7 +113,9 @@ Status Segment::seal(bool sync) {
   trailer_ = decode_trailer(footer.span().subspan(footer.size() - kTrailerBytes), number_, bytes);
   VARVE_ASSERT(trailer_.has_value());
   disk_bytes_ = bytes;
-  entries_ = {};
+  // Not `= {}`, which would keep its memory.
+  entries_ = std::vector<SegmentEntry>();
+  count_list();
   return {};
 }
 
@@ -129,10 +157,19 @@ Status Segment::scan(std::uint64_t file_bytes) {
     entries_.back().dead = dead.has_value();
     tail_ += header.record_bytes();
   }
+  count_list();
+  return {};
+}
+
+Status Segment::sync() {
+  if (!is_dirty_) return {};
+  VARVE_CHECK(file_->sync());
+  is_dirty_ = false;
   return {};
 }
 
 Status Segment::kill(std::uint64_t offset) {
+  is_dirty_ = true;
   std::array<std::byte, kRecordHeaderBytes> header;
   VARVE_CHECK(read_exactly(*file_, offset, header));
   VARVE_CHECK(file_->write(offset, dead_mark(header)));

@@ -18,6 +18,7 @@ namespace varve::cache {
 struct Live {
   std::uint64_t items = 0;
   std::uint64_t record_bytes = 0, value_bytes = 0, raw_bytes = 0;
+  std::uint64_t pinned_bytes = 0;  // of the first
 };
 
 // `read` from any thread at any time; all else by whoever has the turn to write.
@@ -34,10 +35,17 @@ class Segment {
                                                               const std::string& folder,
                                                               std::uint32_t number);
 
+  // False: certainly not a segment that this version would open.
+  static bool may_be_ours(FileAccess& files, const std::string& folder, std::uint32_t number);
+  static bool is_of_another_version(FileAccess& files, const std::string& folder,
+                                    std::uint32_t number);
+
   std::uint32_t number() const { return number_; }
   File& file() { return *file_; }
   // What it takes on the disk, or may take until it is sealed.
   std::uint64_t disk_bytes() const { return disk_bytes_; }  // from any thread
+  // Memory for the records of one that is not sealed.
+  std::uint64_t list_bytes() const { return list_bytes_; }  // from any thread
   bool is_sealed() const { return trailer_.has_value(); }
 
   // Where the next record goes.
@@ -47,6 +55,8 @@ class Segment {
   Status append(base::ByteSpan record, const SegmentEntry& entry);
   // Writes the footer and gives back the room behind it. After an error it can be tried again.
   Status seal(bool sync);
+  // What was written lasts. Does nothing where it does already.
+  Status sync();
   // Makes the record at `offset` void, so that no damage elsewhere can bring it back.
   Status kill(std::uint64_t offset);
   // All records, of those sealed from the footer. `corrupt`: it is damaged.
@@ -64,6 +74,7 @@ class Segment {
   Status scan(std::uint64_t file_bytes);
   Status load_trailer(std::uint64_t file_bytes);
   Result<Footer> read_footer();
+  void count_list() { list_bytes_ = entries_.capacity() * sizeof(SegmentEntry); }
   Status mark_in_footer(std::uint64_t offset);
 
   std::unique_ptr<File> file_;
@@ -72,7 +83,9 @@ class Segment {
   std::uint64_t tail_ = kSegmentHeaderBytes;
   std::vector<SegmentEntry> entries_;  // until it is sealed
   std::optional<Trailer> trailer_;     // once it is
+  bool is_dirty_ = false;              // written since it was opened or synced
   std::atomic<std::uint64_t> disk_bytes_;
+  std::atomic<std::uint64_t> list_bytes_{0};
 };
 
 }  // namespace varve::cache

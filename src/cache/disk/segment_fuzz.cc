@@ -38,6 +38,7 @@ void use(MemoryFiles& files, base::Clock& clock, base::Pool& pool, const char* p
   DiskOptions options;
   options.folder = "f";
   options.capacity.bytes = 24 << 10;
+  options.immutable = true;  // believes the file
   options.files = &files;
   options.clock = &clock;
   options.background = &pool;
