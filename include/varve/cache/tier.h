@@ -49,9 +49,9 @@ struct Removal {
 };
 
 // Called once for each entry that left, outside of all locks, by the thread that made it leave.
-// That of an expired entry comes before a new value of its key is visible. Under a LayeredCache
-// that thread may be in the middle of a write: a callback that puts, removes, pins or loads through
-// the same cache is a mistake that ends the process.
+// That of an expired entry comes before a new value of its key is visible. Under
+// a LayeredCache it may be told in the middle of a write: one that uses that cache is a mistake,
+// and may end the process.
 using RemovalCallback = std::function<void(const Removal&)>;
 
 // What a tier's owner tells it. Thread-safe, never blocks.
