@@ -20,9 +20,6 @@ namespace {
 constexpr float kSquaredNormMin = 1e-24F;
 constexpr float kSquaredNormMax = 1e36F;
 
-// Parts whose ids are looked into together.
-constexpr std::size_t kPartsAtOnce = 1024;
-
 Error missing(std::string_view name) {
   return Error{ErrorKind::not_found, fmt::format("object '{}' not found", name), {}};
 }
@@ -239,51 +236,92 @@ Status Generation::load_key_map(const Env& env) const {
   return {};
 }
 
-Result<std::vector<std::optional<FoundRow>>> Generation::find(
+std::size_t Generation::count_within(std::span<const std::uint32_t> parts,
+                                     std::initializer_list<format::Section> sections,
+                                     std::uint64_t bytes_max) const {
+  std::uint64_t bytes = 0;
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    for (const format::Section section : sections) {
+      bytes += parts_[parts[i]].slot->ref.section(section).raw_bytes;
+    }
+    if (bytes > bytes_max && i > 0) return i;
+  }
+  return parts.size();
+}
+
+Result<std::vector<Generation::MaybeFound>> Generation::locate(
     const Env& env, std::span<const std::string_view> keys) const {
   VARVE_CHECK(load_key_map(env));
-  const auto* segments = key_map_.get();
-  struct Candidate {
-    RowLocation location;
-    std::size_t key;
-  };
-  std::vector<Candidate> candidates;
+  std::vector<MaybeFound> found;
   std::vector<format::KeyLocation> located;
   for (std::size_t i = 0; i < keys.size(); ++i) {
     located.clear();
-    for (const auto& segment : *segments) segment.find(format::key_hash(keys[i]), located);
+    for (const auto& segment : *key_map_.get()) segment.find(format::key_hash(keys[i]), located);
     for (const format::KeyLocation& location : located) {
       const auto part = part_by_id(location.part);
       if (!part || location.row >= parts_[*part].slot->ref.rows) continue;
       if (parts_[*part].is_stale(location.row)) continue;
-      candidates.push_back({{*part, location.row}, i});
+      found.push_back({{*part, location.row}, i});
     }
   }
-  std::sort(candidates.begin(), candidates.end(), [](const Candidate& a, const Candidate& b) {
+  std::sort(found.begin(), found.end(), [](const MaybeFound& a, const MaybeFound& b) {
     return a.location.part < b.location.part;
   });
+  return found;
+}
+
+template <typename ReadIds>
+Result<std::vector<std::optional<FoundRow>>> Generation::find_by(
+    const Env& env, std::span<const std::string_view> keys, const ReadIds& read_ids) const {
+  VARVE_TRY(const auto candidates, locate(env, keys));
+  std::vector<std::uint32_t> parts;
+  std::vector<std::size_t> begins;  // of each part's candidates, and one more
+  for (std::size_t i = 0; i < candidates.size(); ++i) {
+    if (!parts.empty() && parts.back() == candidates[i].location.part) continue;
+    parts.push_back(candidates[i].location.part);
+    begins.push_back(i);
+  }
+  begins.push_back(candidates.size());
   std::vector<std::optional<FoundRow>> found(keys.size());
-  // Some parts at a time: the ids of all might not fit into memory.
-  for (std::size_t begin = 0; begin < candidates.size();) {
-    std::vector<std::uint32_t> parts;
-    std::size_t end = begin;
-    for (; end < candidates.size(); ++end) {
-      const std::uint32_t part = candidates[end].location.part;
-      if (!parts.empty() && parts.back() == part) continue;
-      if (parts.size() == kPartsAtOnce) break;
-      parts.push_back(part);
-    }
-    VARVE_TRY(const auto ids, views<IdsView>(env, parts));
-    std::size_t place = 0;
-    for (; begin < end; ++begin) {
-      const Candidate& candidate = candidates[begin];
-      while (parts[place] != candidate.location.part) ++place;
-      const std::uint32_t row = candidate.location.row;
-      if (ids[place].key(row) != keys[candidate.key]) continue;
-      found[candidate.key] = FoundRow{candidate.location, ids[place].lsns[row]};
-    }
+  for (std::size_t begin = 0; begin < parts.size();) {
+    const auto rest = std::span<const std::uint32_t>(parts).subspan(begin);
+    const std::size_t count = count_within(rest, {format::Section::ids}, env.held_bytes_max);
+    VARVE_CHECK(read_ids(rest.first(count), [&](std::size_t place, const auto& ids) {
+      for (std::size_t i = begins[begin + place]; i < begins[begin + place + 1]; ++i) {
+        const auto& [location, key] = candidates[i];
+        if (ids.key(location.row) != keys[key]) continue;
+        found[key] = FoundRow{location, ids.lsn(location.row)};
+      }
+    }));
+    begin += count;
   }
   return found;
+}
+
+Result<std::vector<std::optional<FoundRow>>> Generation::find(
+    const Env& env, std::span<const std::string_view> keys) const {
+  return find_by(env, keys, [&](auto parts, const auto& take) -> Status {
+    VARVE_TRY(const auto ids, views<IdsView>(env, parts));
+    for (std::size_t i = 0; i < ids.size(); ++i) take(i, ids[i]);
+    return {};
+  });
+}
+
+Result<std::vector<std::optional<FoundRow>>> Generation::find_in_store(
+    const Env& env, std::span<const std::string_view> keys) const {
+  return find_by(env, keys, [&](auto parts, const auto& take) -> Status {
+    std::vector<PartSlot*> slots;
+    for (const std::uint32_t part : parts) slots.push_back(parts_[part].slot.get());
+    SectionReads reads(env, slots, format::Section::ids);
+    while (auto arrived = reads.next()) {
+      VARVE_CHECK(arrived->section);
+      const PartSlot& slot = *slots[arrived->index];
+      VARVE_TRY(const auto ids,
+                format::RowIds::decode(*arrived->section, slot.ref.rows, slot.context()));
+      take(arrived->index, ids);
+    }
+    return {};
+  });
 }
 
 Result<std::shared_ptr<const SortedRows>> Generation::sorted_rows(const Env& env) const {

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <initializer_list>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -135,6 +136,11 @@ class Generation {
   // whose view is empty for a part without metadata.
   template <typename View>
   Result<std::vector<View>> views(const Env& env, std::span<const std::uint32_t> parts) const;
+  // How many of `parts`, from the first on, have `sections` of at most `bytes_max` together; one at
+  // least. REQUIRES: not empty.
+  std::size_t count_within(std::span<const std::uint32_t> parts,
+                           std::initializer_list<format::Section> sections,
+                           std::uint64_t bytes_max) const;
   // One section past the cache, for jobs that read everything once.
   Result<std::shared_ptr<const PartRows>> read_rows(const Env& env, std::uint32_t part) const;
   Result<std::shared_ptr<const format::RowIds>> read_ids(const Env& env, std::uint32_t part) const;
@@ -145,6 +151,10 @@ class Generation {
   // The live row of each key, or nullopt. Loads the key map and reads the ids that it needs.
   Result<std::vector<std::optional<FoundRow>>> find(const Env& env,
                                                     std::span<const std::string_view> keys) const;
+  // The same past the cache, for jobs whose outcome is durable: a wrong byte in a tier must not
+  // decide which rows are stale. Reads the ids of a part once.
+  Result<std::vector<std::optional<FoundRow>>> find_in_store(
+      const Env& env, std::span<const std::string_view> keys) const;
   // Built at the first call, and kept with the ids of all parts.
   Result<std::shared_ptr<const SortedRows>> sorted_rows(const Env& env) const;
 
@@ -153,6 +163,20 @@ class Generation {
   std::size_t resident_bytes() const;
 
  private:
+  // A row whose key has the hash of keys[key].
+  struct MaybeFound {
+    RowLocation location;
+    std::size_t key;
+  };
+
+  // In the order of parts.
+  Result<std::vector<MaybeFound>> locate(const Env& env,
+                                         std::span<const std::string_view> keys) const;
+  // `read_ids(parts, take)` calls take(place in parts, ids of the part) for each, in any order.
+  template <typename ReadIds>
+  Result<std::vector<std::optional<FoundRow>>> find_by(const Env& env,
+                                                       std::span<const std::string_view> keys,
+                                                       const ReadIds& read_ids) const;
   Status load_key_map(const Env& env) const;
   Status index_parts(const Generation* previous);
 

@@ -47,6 +47,7 @@ struct IdsView {
     const std::size_t begin = row == 0 ? 0 : ends[row - 1];
     return text.substr(begin, ends[row] - begin);
   }
+  const Lsn& lsn(std::size_t row) const { return lsns[row]; }
 };
 
 struct MetadataView {
