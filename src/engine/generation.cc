@@ -242,7 +242,7 @@ std::size_t Generation::count_within(std::span<const std::uint32_t> parts,
   std::uint64_t bytes = 0;
   for (std::size_t i = 0; i < parts.size(); ++i) {
     for (const format::Section section : sections) {
-      bytes += parts_[parts[i]].slot->ref.section(section).raw_bytes;
+      bytes += prepared_bytes_max(section, parts_[parts[i]].slot->ref);
     }
     if (bytes > bytes_max && i > 0) return i;
   }

@@ -136,8 +136,8 @@ class Generation {
   // whose view is empty for a part without metadata.
   template <typename View>
   Result<std::vector<View>> views(const Env& env, std::span<const std::uint32_t> parts) const;
-  // How many of `parts`, from the first on, have `sections` of at most `bytes_max` together; one at
-  // least. REQUIRES: not empty.
+  // How many of `parts`, from the first on, have `sections` that take at most `bytes_max` in the
+  // cache together; one at least. REQUIRES: not empty.
   std::size_t count_within(std::span<const std::uint32_t> parts,
                            std::initializer_list<format::Section> sections,
                            std::uint64_t bytes_max) const;

@@ -238,24 +238,39 @@ class StoredIndex final : public Index {
     if (wanted.empty()) return records;
     const Generation& generation = *view.generation;
     VARVE_TRY(const auto found, generation.find(core_->env, wanted));
-    std::vector<std::uint32_t> parts;
-    for (const auto& location : found) {
-      if (location) parts.push_back(location->part);
-    }
-    std::sort(parts.begin(), parts.end());
-    parts.erase(std::unique(parts.begin(), parts.end()), parts.end());
-    VARVE_TRY(const auto rows, generation.views<RowsView>(core_->env, parts));
-    VARVE_TRY(const auto metadata, generation.views<MetadataView>(core_->env, parts));
+    std::vector<std::size_t> order;
     for (std::size_t i = 0; i < found.size(); ++i) {
-      if (!found[i]) continue;
-      const auto place = static_cast<std::size_t>(
-          std::lower_bound(parts.begin(), parts.end(), found[i]->part) - parts.begin());
-      VectorRecord record{std::string(wanted[i]), std::vector<float>(config_.dim),
-                          std::string(metadata[place].at(found[i]->row))};
-      kernels::widen(rows[place].rows, found[i]->row, record.vector.data());
-      records[places[i]] = std::move(record);
+      if (found[i]) order.push_back(i);
+    }
+    std::sort(order.begin(), order.end(),
+              [&](std::size_t a, std::size_t b) { return found[a]->part < found[b]->part; });
+    std::vector<std::uint32_t> parts;
+    for (const std::size_t i : order) {
+      if (parts.empty() || parts.back() != found[i]->part) parts.push_back(found[i]->part);
+    }
+    auto next = order.begin();
+    for (std::span<const std::uint32_t> rest = parts; !rest.empty();) {
+      const auto group = rest.first(generation.count_within(
+          rest, {format::Section::rows, format::Section::metadata}, core_->env.held_bytes_max));
+      VARVE_TRY(const auto rows, generation.views<RowsView>(core_->env, group));
+      VARVE_TRY(const auto metadata, generation.views<MetadataView>(core_->env, group));
+      for (std::size_t place = 0; next != order.end() && found[*next]->part <= group.back();
+           ++next) {
+        while (group[place] != found[*next]->part) ++place;
+        records[places[*next]] =
+            record_of(wanted[*next], rows[place], metadata[place], found[*next]->row);
+      }
+      rest = rest.subspan(group.size());
     }
     return records;
+  }
+
+  VectorRecord record_of(std::string_view key, const RowsView& rows, const MetadataView& metadata,
+                         std::uint32_t row) const {
+    VectorRecord record{std::string(key), std::vector<float>(config_.dim),
+                        std::string(metadata.at(row))};
+    kernels::widen(rows.rows, row, record.vector.data());
+    return record;
   }
 
   // Keys of clusters and tail, merged in byte order; the tail decides about its keys.

@@ -108,6 +108,16 @@ Result<cache::Handle> prepare_section(format::Section section, base::Bytes bytes
   return prepare_metadata(bytes, slot);
 }
 
+std::uint64_t prepared_bytes_max(format::Section section, const format::PartRef& part) {
+  const format::SectionRef& ref = part.section(section);
+  if (ref.stored_bytes == 0) return 0;
+  // Of the arrays beside the bytes as they are.
+  std::uint64_t row_bytes = sizeof(std::uint32_t);
+  if (section == format::Section::rows) row_bytes = sizeof(float) + sizeof(std::uint32_t);
+  if (section == format::Section::ids) row_bytes = sizeof(std::uint32_t) + sizeof(Lsn);
+  return ref.raw_bytes + part.rows * row_bytes + 2 * base::kBufferAlign;
+}
+
 bool RowsView::open(cache::Handle prepared, const PartSlot& slot, const SectionContext& context) {
   const auto all = prepared.bytes();
   const std::size_t size = rows_bytes(slot.ref);

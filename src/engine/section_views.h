@@ -21,6 +21,9 @@ inline constexpr std::uint8_t kSectionLayout = 1;
 Result<cache::Handle> prepare_section(format::Section section, base::Bytes bytes,
                                       const PartSlot& slot, const SectionContext& context);
 
+// At least the bytes that prepare_section makes.
+std::uint64_t prepared_bytes_max(format::Section section, const format::PartRef& part);
+
 // Rows of one part with what scoring needs. Views keep the bytes alive. An empty view: not loaded.
 struct RowsView {
   static constexpr format::Section kSection = format::Section::rows;
