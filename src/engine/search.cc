@@ -311,8 +311,9 @@ class Search {
       distances += part.slot->ref.rows;
     }
     const auto found = top.take();
-    // Distances that overflow are all equal: the exact ones decide.
-    if (!std::isfinite(found.back().distance)) return all_within_margin(capacity);
+    // Distances that overflow are all equal: the exact ones decide. NaN, which only damaged rows
+    // give, is no candidate.
+    if (found.empty() || !std::isfinite(found.back().distance)) return all_within_margin(capacity);
     std::vector<std::uint64_t> ids;
     ids.reserve(found.size());
     for (const auto& scored : found) ids.push_back(scored.id);
@@ -328,8 +329,10 @@ class Search {
       top.add_block(distances, part.slot->ref.rows, row_id(place, 0), part.stale_words());
       distances += part.slot->ref.rows;
     }
-    const float limit = with_margin(top.take().back().distance);
     std::vector<std::uint64_t> ids;
+    const auto found = top.take();
+    if (found.empty()) return ids;
+    const float limit = with_margin(found.back().distance);
     distances = scratch.distances.data();
     for (std::size_t place = 0; place < scratch.parts.size(); ++place) {
       const PartView& part = part_at(place);

@@ -33,7 +33,8 @@ struct RowsView {
   const float* inverse_norms = nullptr;    // cosine only; 1 / |row|, 0 if extreme
   std::span<const std::uint32_t> extreme;  // cosine only; see PartRows::extreme
 
-  // False: `bytes` are not a section of this part.
+  // False: `prepared` is no section of this part, or one that would be read out of bounds. The same
+  // of the views below.
   bool open(cache::Handle prepared, const PartSlot& slot, const SectionContext& context);
 };
 

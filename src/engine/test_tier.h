@@ -34,6 +34,9 @@ class OpenTier final : public cache::Tier {
     }
   }
 
+  // From now on it removes nothing.
+  void keep_all() { keeps_all_ = true; }
+
   std::string_view name() const override { return "ram-open"; }
   cache::Handle get(const cache::Key& key) override {
     const auto entry = values_.find(key.bytes);
@@ -75,6 +78,7 @@ class OpenTier final : public cache::Tier {
   };
 
   std::map<std::string, base::Bytes, std::less<>> values_;
+  bool keeps_all_ = false;
   const std::shared_ptr<Lent> lent_ = std::make_shared<Lent>();
 };
 

@@ -2,6 +2,9 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cstring>
+
 #include "engine/test_env.h"
 #include "engine/test_tier.h"
 
@@ -72,6 +75,73 @@ TEST_P(WrongTier, DoesNotDecideWhatAnImportReplaces) {
   rename_all();
   import(*index_, records(100, 2));
   expect_sound(5'000);
+}
+
+// Queries and gets, all that they say.
+std::string answers(Index& index) {
+  std::string text;
+  for (std::uint64_t seed = 1; seed < 9; ++seed) {
+    base::Random random(seed);
+    const auto result = index.query(random_vector(random, kDim), exact_query());
+    EXPECT_TRUE(result) << (result ? "" : result.error().message);
+    if (!result) return "failed";
+    for (const Hit& hit : result->hits) text += fmt::format("{} {:a}\n", hit.key, hit.distance);
+  }
+  const std::vector<std::string> keys{"key-00007", "key-00700"};
+  const auto found = index.get(keys);
+  EXPECT_TRUE(found);
+  for (const auto& record : *found) text += record ? record->metadata : "none";
+  return text;
+}
+
+void write_word(std::string& text, std::size_t at, std::uint32_t word) {
+  std::memcpy(text.data() + at, &word, sizeof(word));
+}
+
+// Wrong bytes and whether the tier removes them.
+class WrongWords : public WrongTier {
+ protected:
+  void expect_answers_from_the_store(format::Section section,
+                                     const std::function<void(std::string&)>& change) {
+    const std::string expected = answers(*index_);
+    tier_->alter(section, change);
+    EXPECT_EQ(answers(*index_), expected);
+    tier_->keep_all();
+    tier_->alter(section, change);
+    EXPECT_EQ(answers(*index_), expected);
+    EXPECT_EQ(answers(*index_), expected);
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Metrics, WrongWords, testing::Values(Metric::euclidean, Metric::cosine));
+
+TEST_P(WrongWords, InTheEndsOfKeysAreRefused) {
+  expect_answers_from_the_store(format::Section::ids, [](std::string& text) {
+    write_word(text, 0, 0x7FFF'FFFF);
+    write_word(text, 8, 1);
+  });
+}
+
+TEST_P(WrongWords, InTheEndsOfMetadataAreRefused) {
+  expect_answers_from_the_store(format::Section::metadata,
+                                [](std::string& text) { write_word(text, 0, 0x7FFF'FFFF); });
+}
+
+TEST_P(WrongWords, InTheExtremeRowsAreRefused) {
+  if (GetParam() != Metric::cosine) GTEST_SKIP() << "no norms";
+  // The number of extreme rows, none here, is the last word.
+  expect_answers_from_the_store(format::Section::rows, [](std::string& text) {
+    write_word(text, text.size() - sizeof(std::uint32_t), 1);
+    text += std::string(sizeof(std::uint32_t), '\x7f');
+  });
+}
+
+TEST_P(WrongWords, ThatAreNoNumbersEndNoQuery) {
+  tier_->alter(format::Section::rows, [](std::string& text) {
+    std::fill(text.begin(), text.end() - (GetParam() == Metric::cosine ? 4 : 0), '\xff');
+  });
+  const std::vector<float> query(kDim, 1.0F);
+  EXPECT_TRUE(index_->query(query, {}));
+  EXPECT_TRUE(index_->query(query, exact_query()));
 }
 
 }  // namespace
