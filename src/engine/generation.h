@@ -27,8 +27,6 @@
 
 namespace varve::engine {
 
-struct SortedRows;
-
 // Rows of one part, decoded.
 struct PartRows {
   base::Bytes section;
@@ -103,6 +101,18 @@ struct RowLocation {
   std::uint32_t row = 0;
 };
 
+// Live keys of clusters in byte order: all that come after `after`, up to the last of `keys`.
+struct KeyRun {
+  std::string after;
+  std::vector<std::string> keys;
+  bool is_last = false;  // no more keys follow
+  std::size_t bytes = 0;
+
+  bool covers(std::string_view start_after) const {
+    return start_after >= after && (is_last || start_after < keys.back());
+  }
+};
+
 // The live row of a key.
 struct FoundRow : RowLocation {
   Lsn lsn;
@@ -155,11 +165,13 @@ class Generation {
   // decide which rows are stale. Reads the ids of a part once.
   Result<std::vector<std::optional<FoundRow>>> find_in_store(
       const Env& env, std::span<const std::string_view> keys) const;
-  // Built at the first call, and kept with the ids of all parts.
-  Result<std::shared_ptr<const SortedRows>> sorted_rows(const Env& env) const;
+  // A run of keys that covers `start_after`. The newest is kept for the pages that follow; making
+  // one reads the ids of all parts, some at a time. Takes about as much memory as a query may hold.
+  Result<std::shared_ptr<const KeyRun>> key_run(const Env& env, std::string_view start_after) const;
 
   Result<std::vector<format::KeyMapSegment>> read_key_map(const Env& env) const;
-  // Memory of its own; sections are in the cache.
+  // Memory of its own: centroids, manifest and parts, stale rows, and what was loaded of key map
+  // and keys. Of structures with many small pieces an estimate. Sections are in the cache.
   std::size_t resident_bytes() const;
 
  private:
@@ -178,6 +190,7 @@ class Generation {
                                                        std::span<const std::string_view> keys,
                                                        const ReadIds& read_ids) const;
   Status load_key_map(const Env& env) const;
+  std::shared_ptr<const KeyRun> kept_run() const;
   Status index_parts(const Generation* previous);
 
   SectionContext context_;
@@ -193,7 +206,8 @@ class Generation {
 
   mutable base::Turn lazy_;  // one thread builds what follows
   mutable SetOnce<std::vector<format::KeyMapSegment>> key_map_;
-  mutable std::shared_ptr<const SortedRows> sorted_;  // under lazy_
+  mutable std::shared_ptr<const KeyRun> run_ VARVE_GUARDED_BY(run_mutex_);
+  mutable std::mutex run_mutex_;
 };
 
 // Whole object as a blob of `index`, verified against its reference.

@@ -39,6 +39,7 @@ class Holder {
     return index;
   }
   Database& database() { return process_.database(); }
+  std::uint64_t held_now() { return tier_->lent().now; }
   std::uint64_t held_most() { return tier_->lent().most; }
 
  private:
@@ -82,6 +83,19 @@ std::string all_records(Index& index) {
   return text;
 }
 
+// Pages of a hundred, and what the last of them says.
+std::string all_pages(Index& index) {
+  std::string text, after;
+  do {
+    const auto page = index.list(after, 100);
+    EXPECT_TRUE(page) << (page ? "" : page.error().message);
+    if (!page) return "failed";
+    for (const std::string& key : page->keys) text += key + "\n";
+    after = page->next;
+  } while (!after.empty());
+  return text;
+}
+
 class HeldBytes : public testing::TestWithParam<Metric> {
  protected:
   void SetUp() override {
@@ -109,6 +123,32 @@ INSTANTIATE_TEST_SUITE_P(Metrics, HeldBytes, testing::Values(Metric::euclidean, 
 
 TEST_P(HeldBytes, OfAQueryAreLimited) { expect_narrow(all_queries); }
 TEST_P(HeldBytes, OfAGetAreLimited) { expect_narrow(all_records); }
+
+TEST_P(HeldBytes, OfAListingAreLimited) {
+  expect_narrow(all_pages);
+  Holder narrow(store_, kNarrow);
+  const auto index = narrow.open();
+  std::string expected;
+  for (std::size_t row = 0; row < kRows; ++row) expected += key_of(row) + "\n";
+  EXPECT_EQ(all_pages(*index), expected);
+  EXPECT_EQ(index->list(key_of(17), 1)->keys, std::vector{key_of(18)});
+  EXPECT_EQ(index->list(key_of(5'990), 100)->keys.size(), 9U);
+  EXPECT_EQ(index->list(key_of(5), 5'000)->keys.size(), 5'000U);
+  EXPECT_EQ(narrow.held_now(), 0U);
+}
+
+TEST_P(HeldBytes, AreCountedInWhatASnapshotTakes) {
+  Holder holder(store_, kWide);
+  const auto index = holder.open();
+  const auto snapshot = *index->snapshot();
+  const std::uint64_t before = snapshot->resident_bytes();
+  EXPECT_GT(before, kRows * kDim * sizeof(float));
+  all_records(*index);
+  const std::uint64_t with_map = snapshot->resident_bytes();
+  EXPECT_GT(with_map, before + kRows);
+  all_pages(*index);
+  EXPECT_GT(snapshot->resident_bytes(), with_map + kRows * key_of(0).size());
+}
 
 }  // namespace
 }  // namespace varve::engine

@@ -53,9 +53,12 @@ class SnapshotOfView final : public Snapshot {
   Result<std::uint64_t> vectors() const override;
   std::uint64_t resident_bytes() const override {
     SectionCache& sections = *core_->env.sections;
-    const std::uint64_t in_memory =
-        sections.layers().tier_count() == 0 ? 0 : sections.bytes_of(core_->index, 0);
-    return view_.generation->resident_bytes() + in_memory;
+    std::uint64_t bytes = view_.generation->resident_bytes();
+    for (std::size_t number = 0; number < sections.layers().tier_count(); ++number) {
+      const bool in_memory = sections.layers().tier(number).name().starts_with("ram");
+      if (in_memory) bytes += sections.bytes_of(core_->index, number);
+    }
+    return bytes;
   }
 
  private:
@@ -276,29 +279,32 @@ class StoredIndex final : public Index {
   // Keys of clusters and tail, merged in byte order; the tail decides about its keys.
   Result<KeyPage> list_from(const View& view, const std::string& start_after, std::uint32_t limit) {
     const Generation& generation = *view.generation;
-    VARVE_TRY(const auto sorted, generation.sorted_rows(core_->env));
-    const auto& rows = sorted->rows;
     std::set<std::string_view> added;
     view.tail->for_each_newest(view.tail_count, [&](const Tail::Op& op) {
       if (op.op.kind == format::OpKind::upsert && op.op.key > start_after) added.insert(op.op.key);
     });
-    auto row = std::upper_bound(rows.begin(), rows.end(), std::string_view(start_after),
-                                [&](std::string_view key, const RowLocation& location) {
-                                  return key < sorted->key(location);
-                                });
     auto next = added.begin();
     KeyPage page;
-    while (page.keys.size() < limit && (row != rows.end() || next != added.end())) {
-      const bool from_row = next == added.end() || (row != rows.end() && sorted->key(*row) < *next);
-      if (!from_row) {
-        if (row != rows.end() && sorted->key(*row) == *next) ++row;
-        page.keys.emplace_back(*next++);
-        continue;
+    std::string after = start_after;
+    bool rows_end = false;
+    while (page.keys.size() < limit && !rows_end) {
+      VARVE_TRY(const auto run, generation.key_run(core_->env, after));
+      auto row = std::upper_bound(run->keys.begin(), run->keys.end(), after);
+      while (page.keys.size() < limit && row != run->keys.end()) {
+        if (next != added.end() && *next <= *row) {
+          if (*next == *row) ++row;
+          page.keys.emplace_back(*next++);
+          continue;
+        }
+        if (!view.tail->newest(*row, view.tail_count)) page.keys.push_back(*row);
+        ++row;
       }
-      const std::string_view key = sorted->key(*row++);
-      if (!view.tail->newest(key, view.tail_count)) page.keys.emplace_back(key);
+      if (row != run->keys.end()) break;
+      rows_end = run->is_last;
+      if (!rows_end) after = run->keys.back();
     }
-    if (page.keys.size() == limit && (row != rows.end() || next != added.end())) {
+    while (page.keys.size() < limit && next != added.end()) page.keys.emplace_back(*next++);
+    if (page.keys.size() == limit && (!rows_end || next != added.end())) {
       page.next = page.keys.back();
     }
     return page;

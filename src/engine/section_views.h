@@ -70,14 +70,4 @@ struct MetadataView {
   }
 };
 
-// All live rows of a generation in byte order of their keys, with the keys.
-struct SortedRows {
-  std::vector<IdsView> ids;  // by part
-  std::vector<RowLocation> rows;
-
-  std::string_view key(const RowLocation& location) const {
-    return ids[location.part].key(location.row);
-  }
-};
-
 }  // namespace varve::engine
