@@ -157,6 +157,10 @@ class Snapshot {
                                     const QueryOptions& options) const = 0;
   // Live ones. Reads the key map if the log is not empty; errors as `query`.
   virtual Result<std::uint64_t> vectors() const = 0;
+  // Memory: what the cache keeps of the index in tiers in memory, compressed ones included, and
+  // what the view has beside it: centroids, manifest, stale rows, and the key map and keys that
+  // gets, folds and listings loaded. Without the log behind the fold pointer and what calls under
+  // way hold.
   virtual std::uint64_t resident_bytes() const = 0;
 };
 

@@ -47,6 +47,8 @@ struct Env {
   std::uint64_t tail_bytes_max = 512ULL << 20;
   // Writes that wait for their turn in this process.
   std::uint64_t queue_bytes_max = 256ULL << 20;
+  // Sections that one call holds on to at the same time; those of one part whatever they take.
+  std::uint64_t held_bytes_max = 64ULL << 20;
   std::string owner;  // process_identity(), a hint for abandoned jobs
   // True if the process that registered a job as `owner` is gone for certain; null: never known.
   std::function<bool(const std::string& owner)> owner_is_gone;

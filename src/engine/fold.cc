@@ -32,7 +32,7 @@ NetOps net_ops(const View& view) {
 Result<format::StaleRows> mark_replaced(const Core& core, const Generation& generation,
                                         const NetOps& net) {
   format::StaleRows stale = generation.stale();
-  VARVE_TRY(const auto locations, generation.find(core.env, net.keys));
+  VARVE_TRY(const auto locations, generation.find_in_store(core.env, net.keys));
   for (std::size_t i = 0; i < locations.size(); ++i) {
     if (!locations[i]) continue;
     const PartView& part = generation.parts()[locations[i]->part];

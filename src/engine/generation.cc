@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
+#include <numeric>
 
 #include "base/sha256.h"
 #include "engine/group_writer.h"
@@ -20,12 +22,51 @@ namespace {
 constexpr float kSquaredNormMin = 1e-24F;
 constexpr float kSquaredNormMax = 1e36F;
 
-// Parts whose ids are looked into together.
-constexpr std::size_t kPartsAtOnce = 1024;
-
 Error missing(std::string_view name) {
   return Error{ErrorKind::not_found, fmt::format("object '{}' not found", name), {}};
 }
+
+// About what an entry of a map of numbers takes, the rounding of malloc included.
+constexpr std::size_t kMapEntryBytes = 64;
+
+// The first keys after one, as many as fit.
+class FirstKeys {
+ public:
+  FirstKeys(std::string_view after, std::uint64_t bytes_max) : bytes_max_(bytes_max) {
+    run_.after = after;
+    run_.is_last = true;
+  }
+
+  void add(std::string_view key) {
+    // The empty string is no key, so that it comes before all of them.
+    if (key <= run_.after || (!run_.is_last && key > end_)) return;
+    run_.keys.emplace_back(key);
+    run_.bytes += bytes_of(run_.keys.back());
+    if (run_.bytes > bytes_max_ && run_.keys.size() > 1) drop_half();
+  }
+
+  KeyRun take() {
+    std::sort(run_.keys.begin(), run_.keys.end());
+    return std::move(run_);
+  }
+
+ private:
+  static std::size_t bytes_of(const std::string& key) { return sizeof(key) + key.capacity(); }
+
+  // What is kept goes up to end_; keys behind it are not wanted any more.
+  void drop_half() {
+    const auto last = run_.keys.begin() + static_cast<std::ptrdiff_t>((run_.keys.size() - 1) / 2);
+    std::nth_element(run_.keys.begin(), last, run_.keys.end());
+    end_ = *last;
+    for (auto key = last + 1; key != run_.keys.end(); ++key) run_.bytes -= bytes_of(*key);
+    run_.keys.erase(last + 1, run_.keys.end());
+    run_.is_last = false;
+  }
+
+  KeyRun run_;
+  std::string end_;
+  const std::uint64_t bytes_max_;
+};
 
 // A part's stale rows as words. `corrupt`: a row number past the end.
 Status fill_stale(const format::StaleRows& stale, PartView& view) {
@@ -239,75 +280,142 @@ Status Generation::load_key_map(const Env& env) const {
   return {};
 }
 
-Result<std::vector<std::optional<FoundRow>>> Generation::find(
+std::size_t Generation::count_within(std::span<const std::uint32_t> parts,
+                                     std::initializer_list<format::Section> sections,
+                                     std::uint64_t bytes_max) const {
+  std::uint64_t bytes = 0;
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    for (const format::Section section : sections) {
+      bytes += prepared_bytes_max(section, parts_[parts[i]].slot->ref);
+    }
+    if (bytes > bytes_max && i > 0) return i;
+  }
+  return parts.size();
+}
+
+Result<std::vector<Generation::MaybeFound>> Generation::locate(
     const Env& env, std::span<const std::string_view> keys) const {
   VARVE_CHECK(load_key_map(env));
-  const auto* segments = key_map_.get();
-  struct Candidate {
-    RowLocation location;
-    std::size_t key;
-  };
-  std::vector<Candidate> candidates;
+  std::vector<MaybeFound> found;
   std::vector<format::KeyLocation> located;
   for (std::size_t i = 0; i < keys.size(); ++i) {
     located.clear();
-    for (const auto& segment : *segments) segment.find(format::key_hash(keys[i]), located);
+    for (const auto& segment : *key_map_.get()) segment.find(format::key_hash(keys[i]), located);
     for (const format::KeyLocation& location : located) {
       const auto part = part_by_id(location.part);
       if (!part || location.row >= parts_[*part].slot->ref.rows) continue;
       if (parts_[*part].is_stale(location.row)) continue;
-      candidates.push_back({{*part, location.row}, i});
+      found.push_back({{*part, location.row}, i});
     }
   }
-  std::sort(candidates.begin(), candidates.end(), [](const Candidate& a, const Candidate& b) {
+  std::sort(found.begin(), found.end(), [](const MaybeFound& a, const MaybeFound& b) {
     return a.location.part < b.location.part;
   });
+  return found;
+}
+
+template <typename ReadIds>
+Result<std::vector<std::optional<FoundRow>>> Generation::find_by(
+    const Env& env, std::span<const std::string_view> keys, const ReadIds& read_ids) const {
+  VARVE_TRY(const auto candidates, locate(env, keys));
+  std::vector<std::uint32_t> parts;
+  std::vector<std::size_t> begins;  // of each part's candidates, and one more
+  for (std::size_t i = 0; i < candidates.size(); ++i) {
+    if (!parts.empty() && parts.back() == candidates[i].location.part) continue;
+    parts.push_back(candidates[i].location.part);
+    begins.push_back(i);
+  }
+  begins.push_back(candidates.size());
   std::vector<std::optional<FoundRow>> found(keys.size());
-  // Some parts at a time: the ids of all might not fit into memory.
-  for (std::size_t begin = 0; begin < candidates.size();) {
-    std::vector<std::uint32_t> parts;
-    std::size_t end = begin;
-    for (; end < candidates.size(); ++end) {
-      const std::uint32_t part = candidates[end].location.part;
-      if (!parts.empty() && parts.back() == part) continue;
-      if (parts.size() == kPartsAtOnce) break;
-      parts.push_back(part);
-    }
-    VARVE_TRY(const auto ids, views<IdsView>(env, parts));
-    std::size_t place = 0;
-    for (; begin < end; ++begin) {
-      const Candidate& candidate = candidates[begin];
-      while (parts[place] != candidate.location.part) ++place;
-      const std::uint32_t row = candidate.location.row;
-      if (ids[place].key(row) != keys[candidate.key]) continue;
-      found[candidate.key] = FoundRow{candidate.location, ids[place].lsns[row]};
-    }
+  for (std::size_t begin = 0; begin < parts.size();) {
+    const auto rest = std::span<const std::uint32_t>(parts).subspan(begin);
+    const std::size_t count = count_within(rest, {format::Section::ids}, env.held_bytes_max);
+    VARVE_CHECK(read_ids(rest.first(count), [&](std::size_t place, const auto& ids) {
+      for (std::size_t i = begins[begin + place]; i < begins[begin + place + 1]; ++i) {
+        const auto& [location, key] = candidates[i];
+        if (ids.key(location.row) != keys[key]) continue;
+        found[key] = FoundRow{location, ids.lsn(location.row)};
+      }
+    }));
+    begin += count;
   }
   return found;
 }
 
-Result<std::shared_ptr<const SortedRows>> Generation::sorted_rows(const Env& env) const {
-  base::Turn::Held held(lazy_);
-  if (sorted_ != nullptr) return sorted_;
-  auto sorted = std::make_shared<SortedRows>();
-  std::vector<std::uint32_t> all(parts_.size());
-  for (std::uint32_t part = 0; part < all.size(); ++part) all[part] = part;
-  VARVE_TRY(sorted->ids, views<IdsView>(env, all));
-  for (const std::uint32_t part : all) {
-    for (std::uint32_t row = 0; row < parts_[part].slot->ref.rows; ++row) {
-      if (!parts_[part].is_stale(row)) sorted->rows.push_back({part, row});
+Result<std::vector<std::optional<FoundRow>>> Generation::find(
+    const Env& env, std::span<const std::string_view> keys) const {
+  return find_by(env, keys, [&](auto parts, const auto& take) -> Status {
+    VARVE_TRY(const auto ids, views<IdsView>(env, parts));
+    for (std::size_t i = 0; i < ids.size(); ++i) take(i, ids[i]);
+    return {};
+  });
+}
+
+Result<std::vector<std::optional<FoundRow>>> Generation::find_in_store(
+    const Env& env, std::span<const std::string_view> keys) const {
+  return find_by(env, keys, [&](auto parts, const auto& take) -> Status {
+    std::vector<PartSlot*> slots;
+    for (const std::uint32_t part : parts) slots.push_back(parts_[part].slot.get());
+    SectionReads reads(env, slots, format::Section::ids);
+    while (auto arrived = reads.next()) {
+      VARVE_CHECK(arrived->section);
+      const PartSlot& slot = *slots[arrived->index];
+      VARVE_TRY(const auto ids,
+                format::RowIds::decode(*arrived->section, slot.ref.rows, slot.context()));
+      take(arrived->index, ids);
     }
+    return {};
+  });
+}
+
+std::shared_ptr<const KeyRun> Generation::kept_run() const {
+  std::lock_guard lock(run_mutex_);
+  return run_;
+}
+
+Result<std::shared_ptr<const KeyRun>> Generation::key_run(const Env& env,
+                                                          std::string_view start_after) const {
+  base::Turn::Held held(lazy_);
+  if (auto run = kept_run(); run != nullptr && run->covers(start_after)) return run;
+  std::vector<std::uint32_t> all(parts_.size());
+  std::iota(all.begin(), all.end(), 0U);
+  // A run of all keys serves every call.
+  const bool fits =
+      all.empty() || count_within(all, {format::Section::ids}, env.held_bytes_max) == all.size();
+  FirstKeys first(fits ? std::string_view() : start_after,
+                  fits ? std::numeric_limits<std::uint64_t>::max() : env.held_bytes_max);
+  for (std::span<const std::uint32_t> rest = all; !rest.empty();) {
+    const auto parts = rest.first(count_within(rest, {format::Section::ids}, env.held_bytes_max));
+    VARVE_TRY(const auto ids, views<IdsView>(env, parts));
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+      const PartView& part = parts_[parts[i]];
+      for (std::uint32_t row = 0; row < part.slot->ref.rows; ++row) {
+        if (!part.is_stale(row)) first.add(ids[i].key(row));
+      }
+    }
+    rest = rest.subspan(parts.size());
   }
-  std::sort(
-      sorted->rows.begin(), sorted->rows.end(),
-      [&](const RowLocation& a, const RowLocation& b) { return sorted->key(a) < sorted->key(b); });
-  sorted_ = std::move(sorted);
-  return sorted_;
+  auto run = std::make_shared<const KeyRun>(first.take());
+  std::lock_guard lock(run_mutex_);
+  run_ = run;
+  return run;
 }
 
 std::size_t Generation::resident_bytes() const {
-  std::size_t bytes = centroids_.values().size_bytes();
-  for (const PartView& part : parts_) bytes += part.stale.size() * sizeof(std::uint64_t);
+  std::size_t bytes = centroids_.values().size_bytes() + centroids_.size() * sizeof(float);
+  bytes += (cluster_ids_.capacity() + cluster_parts_.capacity() + cluster_begins_.capacity()) *
+           sizeof(std::uint32_t);
+  // A part is in the manifest, in its slot, in parts_ and in the map of numbers.
+  bytes += parts_.size() *
+           (sizeof(format::PartRef) + sizeof(PartSlot) + sizeof(PartView) + kMapEntryBytes);
+  for (const PartView& part : parts_) {
+    bytes += part.slot->object.capacity() + part.stale.capacity() * sizeof(std::uint64_t);
+  }
+  for (const auto& [part, rows] : stale_) bytes += kMapEntryBytes + rows.getSizeInBytes();
+  if (const auto* segments = key_map_.get()) {
+    for (const auto& segment : *segments) bytes += segment.resident_bytes();
+  }
+  if (const auto run = kept_run()) bytes += run->bytes;
   return bytes;
 }
 

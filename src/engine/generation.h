@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <initializer_list>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -25,8 +26,6 @@
 #include "format/manifest.h"
 
 namespace varve::engine {
-
-struct SortedRows;
 
 // Rows of one part, decoded.
 struct PartRows {
@@ -102,6 +101,18 @@ struct RowLocation {
   std::uint32_t row = 0;
 };
 
+// Live keys of clusters in byte order: all that come after `after`, up to the last of `keys`.
+struct KeyRun {
+  std::string after;
+  std::vector<std::string> keys;
+  bool is_last = false;  // no more keys follow
+  std::size_t bytes = 0;
+
+  bool covers(std::string_view start_after) const {
+    return start_after >= after && (is_last || start_after < keys.back());
+  }
+};
+
 // The live row of a key.
 struct FoundRow : RowLocation {
   Lsn lsn;
@@ -135,6 +146,11 @@ class Generation {
   // whose view is empty for a part without metadata.
   template <typename View>
   Result<std::vector<View>> views(const Env& env, std::span<const std::uint32_t> parts) const;
+  // How many of `parts`, from the first on, have `sections` that take at most `bytes_max` in the
+  // cache together; one at least. REQUIRES: not empty.
+  std::size_t count_within(std::span<const std::uint32_t> parts,
+                           std::initializer_list<format::Section> sections,
+                           std::uint64_t bytes_max) const;
   // One section past the cache, for jobs that read everything once.
   Result<std::shared_ptr<const PartRows>> read_rows(const Env& env, std::uint32_t part) const;
   Result<std::shared_ptr<const format::RowIds>> read_ids(const Env& env, std::uint32_t part) const;
@@ -145,15 +161,36 @@ class Generation {
   // The live row of each key, or nullopt. Loads the key map and reads the ids that it needs.
   Result<std::vector<std::optional<FoundRow>>> find(const Env& env,
                                                     std::span<const std::string_view> keys) const;
-  // Built at the first call, and kept with the ids of all parts.
-  Result<std::shared_ptr<const SortedRows>> sorted_rows(const Env& env) const;
+  // The same past the cache, for jobs whose outcome is durable: a wrong byte in a tier must not
+  // decide which rows are stale. Reads the ids of a part once.
+  Result<std::vector<std::optional<FoundRow>>> find_in_store(
+      const Env& env, std::span<const std::string_view> keys) const;
+  // A run of keys that covers `start_after`. The newest is kept for the pages that follow; making
+  // one reads the ids of all parts, some at a time. Takes about as much memory as a query may hold.
+  Result<std::shared_ptr<const KeyRun>> key_run(const Env& env, std::string_view start_after) const;
 
   Result<std::vector<format::KeyMapSegment>> read_key_map(const Env& env) const;
-  // Memory of its own; sections are in the cache.
+  // Memory of its own: centroids, manifest and parts, stale rows, and what was loaded of key map
+  // and keys. Of structures with many small pieces an estimate. Sections are in the cache.
   std::size_t resident_bytes() const;
 
  private:
+  // A row whose key has the hash of keys[key].
+  struct MaybeFound {
+    RowLocation location;
+    std::size_t key;
+  };
+
+  // In the order of parts.
+  Result<std::vector<MaybeFound>> locate(const Env& env,
+                                         std::span<const std::string_view> keys) const;
+  // `read_ids(parts, take)` calls take(place in parts, ids of the part) for each, in any order.
+  template <typename ReadIds>
+  Result<std::vector<std::optional<FoundRow>>> find_by(const Env& env,
+                                                       std::span<const std::string_view> keys,
+                                                       const ReadIds& read_ids) const;
   Status load_key_map(const Env& env) const;
+  std::shared_ptr<const KeyRun> kept_run() const;
   Status index_parts(const Generation* previous);
 
   SectionContext context_;
@@ -169,7 +206,8 @@ class Generation {
 
   mutable base::Turn lazy_;  // one thread builds what follows
   mutable SetOnce<std::vector<format::KeyMapSegment>> key_map_;
-  mutable std::shared_ptr<const SortedRows> sorted_;  // under lazy_
+  mutable std::shared_ptr<const KeyRun> run_ VARVE_GUARDED_BY(run_mutex_);
+  mutable std::mutex run_mutex_;
 };
 
 // Whole object as a blob of `index`, verified against its reference.

@@ -208,7 +208,7 @@ class Import {
     if (generation.live_rows() == 0) return merge;
     VARVE_TRY(const auto keys, keys_of(built));
     std::vector<std::string_view> views(keys.begin(), keys.end());
-    VARVE_TRY(const auto found, generation.find(core_.env, views));
+    VARVE_TRY(const auto found, generation.find_in_store(core_.env, views));
     const Lsn imported{mark_.epoch, mark_.seq, 0};
     for (std::size_t i = 0; i < found.size(); ++i) {
       if (!found[i]) continue;

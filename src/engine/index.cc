@@ -72,9 +72,12 @@ class SnapshotOfView final : public Snapshot {
   Result<std::uint64_t> vectors() const override;
   std::uint64_t resident_bytes() const override {
     SectionCache& sections = *core_->env.sections;
-    const std::uint64_t in_memory =
-        sections.layers().tier_count() == 0 ? 0 : sections.bytes_of(core_->index, 0);
-    return view_.generation->resident_bytes() + in_memory;
+    std::uint64_t bytes = view_.generation->resident_bytes();
+    for (std::size_t number = 0; number < sections.layers().tier_count(); ++number) {
+      const bool in_memory = sections.layers().tier(number).name().starts_with("ram");
+      if (in_memory) bytes += sections.bytes_of(core_->index, number);
+    }
+    return bytes;
   }
 
  private:
@@ -257,52 +260,70 @@ class StoredIndex final : public Index {
     if (wanted.empty()) return records;
     const Generation& generation = *view.generation;
     VARVE_TRY(const auto found, generation.find(core_->env, wanted));
-    std::vector<std::uint32_t> parts;
-    for (const auto& location : found) {
-      if (location) parts.push_back(location->part);
-    }
-    std::sort(parts.begin(), parts.end());
-    parts.erase(std::unique(parts.begin(), parts.end()), parts.end());
-    VARVE_TRY(const auto rows, generation.views<RowsView>(core_->env, parts));
-    VARVE_TRY(const auto metadata, generation.views<MetadataView>(core_->env, parts));
+    std::vector<std::size_t> order;
     for (std::size_t i = 0; i < found.size(); ++i) {
-      if (!found[i]) continue;
-      const auto place = static_cast<std::size_t>(
-          std::lower_bound(parts.begin(), parts.end(), found[i]->part) - parts.begin());
-      VectorRecord record{std::string(wanted[i]), std::vector<float>(config_.dim),
-                          std::string(metadata[place].at(found[i]->row))};
-      kernels::widen(rows[place].rows, found[i]->row, record.vector.data());
-      records[places[i]] = std::move(record);
+      if (found[i]) order.push_back(i);
+    }
+    std::sort(order.begin(), order.end(),
+              [&](std::size_t a, std::size_t b) { return found[a]->part < found[b]->part; });
+    std::vector<std::uint32_t> parts;
+    for (const std::size_t i : order) {
+      if (parts.empty() || parts.back() != found[i]->part) parts.push_back(found[i]->part);
+    }
+    auto next = order.begin();
+    for (std::span<const std::uint32_t> rest = parts; !rest.empty();) {
+      const auto group = rest.first(generation.count_within(
+          rest, {format::Section::rows, format::Section::metadata}, core_->env.held_bytes_max));
+      VARVE_TRY(const auto rows, generation.views<RowsView>(core_->env, group));
+      VARVE_TRY(const auto metadata, generation.views<MetadataView>(core_->env, group));
+      for (std::size_t place = 0; next != order.end() && found[*next]->part <= group.back();
+           ++next) {
+        while (group[place] != found[*next]->part) ++place;
+        records[places[*next]] =
+            record_of(wanted[*next], rows[place], metadata[place], found[*next]->row);
+      }
+      rest = rest.subspan(group.size());
     }
     return records;
+  }
+
+  VectorRecord record_of(std::string_view key, const RowsView& rows, const MetadataView& metadata,
+                         std::uint32_t row) const {
+    VectorRecord record{std::string(key), std::vector<float>(config_.dim),
+                        std::string(metadata.at(row))};
+    kernels::widen(rows.rows, row, record.vector.data());
+    return record;
   }
 
   // Keys of clusters and tail, merged in byte order; the tail decides about its keys.
   Result<KeyPage> list_from(const View& view, const std::string& start_after, std::uint32_t limit) {
     const Generation& generation = *view.generation;
-    VARVE_TRY(const auto sorted, generation.sorted_rows(core_->env));
-    const auto& rows = sorted->rows;
     std::set<std::string_view> added;
     view.tail->for_each_newest(view.tail_count, [&](const Tail::Op& op) {
       if (op.op.kind == format::OpKind::upsert && op.op.key > start_after) added.insert(op.op.key);
     });
-    auto row = std::upper_bound(rows.begin(), rows.end(), std::string_view(start_after),
-                                [&](std::string_view key, const RowLocation& location) {
-                                  return key < sorted->key(location);
-                                });
     auto next = added.begin();
     KeyPage page;
-    while (page.keys.size() < limit && (row != rows.end() || next != added.end())) {
-      const bool from_row = next == added.end() || (row != rows.end() && sorted->key(*row) < *next);
-      if (!from_row) {
-        if (row != rows.end() && sorted->key(*row) == *next) ++row;
-        page.keys.emplace_back(*next++);
-        continue;
+    std::string after = start_after;
+    bool rows_end = false;
+    while (page.keys.size() < limit && !rows_end) {
+      VARVE_TRY(const auto run, generation.key_run(core_->env, after));
+      auto row = std::upper_bound(run->keys.begin(), run->keys.end(), after);
+      while (page.keys.size() < limit && row != run->keys.end()) {
+        if (next != added.end() && *next <= *row) {
+          if (*next == *row) ++row;
+          page.keys.emplace_back(*next++);
+          continue;
+        }
+        if (!view.tail->newest(*row, view.tail_count)) page.keys.push_back(*row);
+        ++row;
       }
-      const std::string_view key = sorted->key(*row++);
-      if (!view.tail->newest(key, view.tail_count)) page.keys.emplace_back(key);
+      if (row != run->keys.end()) break;
+      rows_end = run->is_last;
+      if (!rows_end) after = run->keys.back();
     }
-    if (page.keys.size() == limit && (row != rows.end() || next != added.end())) {
+    while (page.keys.size() < limit && next != added.end()) page.keys.emplace_back(*next++);
+    if (page.keys.size() == limit && (!rows_end || next != added.end())) {
       page.next = page.keys.back();
     }
     return page;

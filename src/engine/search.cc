@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <deque>
+#include <string>
 
 #include "ann/probe.h"
 #include "engine/core.h"
@@ -24,10 +26,6 @@ std::uint64_t row_id(std::size_t place, std::uint32_t row) {
 std::uint32_t place_of(std::uint64_t id) { return static_cast<std::uint32_t>(id >> 32); }
 std::uint32_t row_of(std::uint64_t id) { return static_cast<std::uint32_t>(id); }
 
-// Rows that a query holds on to while it ranks its candidates. One that visits more than that reads
-// the rows of its candidates a second time.
-constexpr std::uint64_t kHeldBytesMax = std::uint64_t{64} << 20;
-
 // Clusters are visited in steps this much larger while they do not give k hits.
 constexpr std::size_t kWidenFactor = 4;
 
@@ -42,6 +40,10 @@ std::size_t rows_min(double recall) {
   if (recall >= 0.99) return 4096;
   return recall >= 0.95 ? 2048 : 1024;
 }
+
+// What a candidate's distance and key are read from.
+constexpr std::initializer_list<format::Section> kOfCandidates = {format::Section::rows,
+                                                                  format::Section::ids};
 
 struct Candidate {
   double distance = 0;
@@ -241,50 +243,43 @@ class Search {
   // the tail replaced took so many places that `wanted` must grow.
   Result<bool> scan_clusters(std::size_t wanted, std::vector<Candidate>& best) {
     std::erase_if(best, [](const Candidate& candidate) { return !candidate.in_tail; });
+    keys_.clear();
     const std::size_t capacity = std::min(live_chosen_, wanted + kSpareCandidates);
     if (capacity == 0) return true;
-    const auto ids = every_row_ ? all_within_margin(capacity) : nearest(capacity);
+    auto ids = every_row_ ? all_within_margin(capacity) : nearest(capacity);
+    const std::size_t count = ids.size();
     std::size_t dropped = 0;
-    VARVE_CHECK(add_candidates(ids, best, dropped));
-    const bool more_exist = ids.size() >= capacity && capacity < live_chosen_;
-    return ids.size() - dropped >= std::min<std::size_t>(options_.k, live_chosen_) || !more_exist;
+    VARVE_CHECK(add_candidates(std::move(ids), best, dropped));
+    const bool more_exist = count >= capacity && capacity < live_chosen_;
+    return count - dropped >= std::min<std::size_t>(options_.k, live_chosen_) || !more_exist;
   }
 
   const PartView& part_at(std::size_t place) const {
     return generation_.parts()[scratch.parts[place]];
   }
-  std::uint64_t row_bytes_at(std::size_t place) const {
-    return part_at(place).slot->ref.section(format::Section::rows).raw_bytes;
-  }
-
-  // Scores every part once; later rounds reuse the distances. Some parts at a time, so that a query
-  // over everything does not hold everything.
+  // Scores every part once; later rounds reuse the distances. Keeps the rows if all sections that
+  // the query may need fit; one that visits more reads those of its candidates a second time.
   Status score_parts() {
     if (scored_) return {};
     const std::size_t count = scratch.parts.size();
+    keeps_all_ = count == 0 || generation_.count_within(scratch.parts, kOfCandidates,
+                                                        env_.held_bytes_max) == count;
     std::size_t rows = 0;
-    std::uint64_t bytes = 0;
-    for (std::size_t place = 0; place < count; ++place) {
-      rows += part_at(place).slot->ref.rows;
-      bytes += row_bytes_at(place);
-    }
+    for (std::size_t place = 0; place < count; ++place) rows += part_at(place).slot->ref.rows;
     scratch.distances.resize(rows);
     rows_.resize(count);
     ids_.resize(count);
     float* out = scratch.distances.data();
-    for (std::size_t begin = 0; begin < count;) {
-      std::size_t end = begin;
-      for (std::uint64_t held = 0; end < count && (end == begin || held < kHeldBytesMax); ++end) {
-        held += row_bytes_at(end);
-      }
-      VARVE_TRY(auto views, generation_.views<RowsView>(
-                                env_, std::span(scratch.parts).subspan(begin, end - begin)));
+    for (std::span<const std::uint32_t> rest = scratch.parts; !rest.empty();) {
+      const auto parts =
+          rest.first(generation_.count_within(rest, {format::Section::rows}, env_.held_bytes_max));
+      VARVE_TRY(auto views, generation_.views<RowsView>(env_, parts));
       for (std::size_t i = 0; i < views.size(); ++i) {
         score(views[i], out);
         out += views[i].rows.count;
-        if (bytes <= kHeldBytesMax) rows_[begin + i] = std::move(views[i]);
+        if (keeps_all_) rows_[count - rest.size() + i] = std::move(views[i]);
       }
-      begin = end;
+      rest = rest.subspan(parts.size());
     }
     cost_.rows_scanned += rows;
     live_chosen_ = rows_chosen();
@@ -316,8 +311,9 @@ class Search {
       distances += part.slot->ref.rows;
     }
     const auto found = top.take();
-    // Distances that overflow are all equal: the exact ones decide.
-    if (!std::isfinite(found.back().distance)) return all_within_margin(capacity);
+    // Distances that overflow are all equal: the exact ones decide. NaN, which only damaged rows
+    // give, is no candidate.
+    if (found.empty() || !std::isfinite(found.back().distance)) return all_within_margin(capacity);
     std::vector<std::uint64_t> ids;
     ids.reserve(found.size());
     for (const auto& scored : found) ids.push_back(scored.id);
@@ -333,8 +329,10 @@ class Search {
       top.add_block(distances, part.slot->ref.rows, row_id(place, 0), part.stale_words());
       distances += part.slot->ref.rows;
     }
-    const float limit = with_margin(top.take().back().distance);
     std::vector<std::uint64_t> ids;
+    const auto found = top.take();
+    if (found.empty()) return ids;
+    const float limit = with_margin(found.back().distance);
     distances = scratch.distances.data();
     for (std::size_t place = 0; place < scratch.parts.size(); ++place) {
       const PartView& part = part_at(place);
@@ -352,28 +350,58 @@ class Search {
     return 1.0 - kernels::inner_product_exact(query_.data(), rows, row) / (query_norm_ * norm);
   }
 
-  Status add_candidates(std::span<const std::uint64_t> ids, std::vector<Candidate>& best,
-                        std::size_t& dropped) {
+  // Calls `use` with groups of `ids` whose parts' `sections` fit into what a query may hold.
+  template <typename Use>
+  Status in_groups(std::vector<std::uint64_t> ids, std::initializer_list<format::Section> sections,
+                   const Use& use) const {
+    std::sort(ids.begin(), ids.end());
     const std::vector<std::uint32_t> places = places_of(ids);
-    VARVE_CHECK(hold(ids_, places));
-    VARVE_CHECK(hold(rows_, places));
-    for (const std::uint64_t id : ids) {
-      const std::string_view key = ids_[place_of(id)].key(row_of(id));
-      // The log behind the fold pointer is newer than every row in clusters.
-      if (view_.tail_count > 0 && view_.tail->newest(key, view_.tail_count)) {
-        ++dropped;
-        continue;
-      }
-      best.push_back({exact_distance(rows_[place_of(id)].rows, row_of(id)), key, {}, id, false});
+    std::vector<std::uint32_t> parts;
+    for (const std::uint32_t place : places) parts.push_back(scratch.parts[place]);
+    auto id = ids.cbegin();
+    for (std::size_t begin = 0; begin < places.size();) {
+      const auto rest = std::span<const std::uint32_t>(parts).subspan(begin);
+      const std::size_t end = begin + generation_.count_within(rest, sections, env_.held_bytes_max);
+      const auto first = id;
+      while (id != ids.cend() && place_of(*id) <= places[end - 1]) ++id;
+      VARVE_CHECK(use(std::span(places).subspan(begin, end - begin), std::span(first, id)));
+      begin = end;
     }
     return {};
   }
 
+  Status add_candidates(std::vector<std::uint64_t> ids, std::vector<Candidate>& best,
+                        std::size_t& dropped) {
+    return in_groups(std::move(ids), kOfCandidates, [&](auto places, auto group) -> Status {
+      VARVE_CHECK(hold(ids_, places));
+      VARVE_CHECK(hold(rows_, places));
+      for (const std::uint64_t id : group) add_candidate(id, best, dropped);
+      if (keeps_all_) return {};
+      for (const std::uint32_t place : places) {
+        ids_[place] = {};
+        rows_[place] = {};
+      }
+      return {};
+    });
+  }
+
+  void add_candidate(std::uint64_t id, std::vector<Candidate>& best, std::size_t& dropped) {
+    std::string_view key = ids_[place_of(id)].key(row_of(id));
+    // The log behind the fold pointer is newer than every row in clusters.
+    if (view_.tail_count > 0 && view_.tail->newest(key, view_.tail_count)) {
+      ++dropped;
+      return;
+    }
+    if (!keeps_all_) key = keys_.emplace_back(key);
+    best.push_back({exact_distance(rows_[place_of(id)].rows, row_of(id)), key, {}, id, false});
+  }
+
+  // REQUIRES: `ids` ascend.
   static std::vector<std::uint32_t> places_of(std::span<const std::uint64_t> ids) {
     std::vector<std::uint32_t> places;
-    for (const std::uint64_t id : ids) places.push_back(place_of(id));
-    std::sort(places.begin(), places.end());
-    places.erase(std::unique(places.begin(), places.end()), places.end());
+    for (const std::uint64_t id : ids) {
+      if (places.empty() || places.back() != place_of(id)) places.push_back(place_of(id));
+    }
     return places;
   }
 
@@ -396,27 +424,33 @@ class Search {
                         return a.distance != b.distance ? a.distance < b.distance : a.key < b.key;
                       });
     best.resize(count);
-    if (options_.include_metadata) VARVE_CHECK(attach_metadata(best));
     QueryResult result;
     for (const Candidate& candidate : best) {
       result.hits.push_back(
           {std::string(candidate.key), candidate.distance, std::string(candidate.metadata)});
     }
+    if (options_.include_metadata) VARVE_CHECK(attach_metadata(best, result.hits));
     return result;
   }
 
-  Status attach_metadata(std::vector<Candidate>& best) {
+  Status attach_metadata(std::span<const Candidate> best, std::vector<Hit>& hits) {
+    // The hits have copies of what they need.
+    rows_.clear();
+    ids_.clear();
     std::vector<std::uint64_t> ids;
     for (const Candidate& candidate : best) {
       if (!candidate.in_tail) ids.push_back(candidate.row);
     }
-    metadata_.resize(scratch.parts.size());
-    VARVE_CHECK(hold(metadata_, places_of(ids)));
-    for (Candidate& candidate : best) {
-      if (candidate.in_tail) continue;
-      candidate.metadata = metadata_[place_of(candidate.row)].at(row_of(candidate.row));
-    }
-    return {};
+    return in_groups(std::move(ids), {format::Section::metadata}, [&](auto places, auto) -> Status {
+      std::vector<MetadataView> held(scratch.parts.size());
+      VARVE_CHECK(hold(held, places));
+      for (std::size_t rank = 0; rank < best.size(); ++rank) {
+        const std::uint64_t row = best[rank].row;
+        if (best[rank].in_tail || !held[place_of(row)].bytes) continue;
+        hits[rank].metadata = held[place_of(row)].at(row_of(row));
+      }
+      return {};
+    });
   }
 
   const Env& env_;
@@ -430,10 +464,11 @@ class Search {
   bool every_row_ = false;
   bool scored_ = false;
   std::size_t live_chosen_ = 0;
+  bool keeps_all_ = false;
   // Sections of the parts visited, in their order; empty while not needed.
   std::vector<RowsView> rows_;
   std::vector<IdsView> ids_;
-  std::vector<MetadataView> metadata_;
+  std::deque<std::string> keys_;  // of candidates whose ids were let go
 };
 
 }  // namespace

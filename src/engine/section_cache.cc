@@ -135,11 +135,10 @@ Status SectionCache::load_missing(const Env& env, const SectionContext& context,
 
 Result<cache::Handle> SectionCache::get_anew(const Env& env, const SectionContext& context,
                                              PartSlot& slot, format::Section section) {
-  PartSlot* const slots[] = {&slot};
-  const SectionKey key = section_key(context.index, slot.ref.id, section);
-  cache_->evict(text_of(key));
-  VARVE_TRY(auto handles, get(env, context, slots, section));
-  return std::move(handles[0]);
+  cache_->evict(text_of(section_key(context.index, slot.ref.id, section)));
+  ++section_counts().loads;
+  VARVE_TRY(auto bytes, read_section(env, slot, section));
+  return prepare_section(section, std::move(bytes), slot, context);
 }
 
 std::uint64_t SectionCache::bytes_of(const format::Uuid& index, std::size_t number) {

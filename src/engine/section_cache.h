@@ -77,7 +77,7 @@ class SectionCache {
                       std::span<PartSlot* const> slots, format::Section section,
                       std::span<const std::array<char, 24>> keys,
                       std::vector<cache::Handle>& handles);
-  // Past what the tiers have: another version wrote it.
+  // From the store, whatever the tiers have: it is damaged. A tier may be unable to let go of it.
   Result<cache::Handle> get_anew(const Env& env, const SectionContext& context, PartSlot& slot,
                                  format::Section section);
 

@@ -1,5 +1,6 @@
 #include "engine/section_views.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <memory>
@@ -22,6 +23,14 @@ std::span<const T> array_at(std::span<const std::byte> bytes, std::size_t offset
 template <typename T>
 void copy_to(std::span<std::byte> out, std::size_t offset, std::span<const T> values) {
   if (!values.empty()) std::memcpy(out.data() + offset, values.data(), values.size_bytes());
+}
+
+// Whether each text ends where the next begins, and the last with them all. A branch for each would
+// cost more than the comparisons.
+bool are_ends(std::span<const std::uint32_t> ends, std::size_t text_bytes) {
+  std::uint32_t descends = 0;
+  for (std::size_t i = 1; i < ends.size(); ++i) descends |= ends[i - 1] > ends[i] ? 1U : 0U;
+  return descends == 0 && (ends.empty() || ends.back() == text_bytes);
 }
 
 std::size_t rows_bytes(const format::PartRef& part) {
@@ -108,6 +117,16 @@ Result<cache::Handle> prepare_section(format::Section section, base::Bytes bytes
   return prepare_metadata(bytes, slot);
 }
 
+std::uint64_t prepared_bytes_max(format::Section section, const format::PartRef& part) {
+  const format::SectionRef& ref = part.section(section);
+  if (ref.stored_bytes == 0) return 0;
+  // Of the arrays beside the bytes as they are.
+  std::uint64_t row_bytes = sizeof(std::uint32_t);
+  if (section == format::Section::rows) row_bytes = sizeof(float) + sizeof(std::uint32_t);
+  if (section == format::Section::ids) row_bytes = sizeof(std::uint32_t) + sizeof(Lsn);
+  return ref.raw_bytes + part.rows * row_bytes + 2 * base::kBufferAlign;
+}
+
 bool RowsView::open(cache::Handle prepared, const PartSlot& slot, const SectionContext& context) {
   const auto all = prepared.bytes();
   const std::size_t size = rows_bytes(slot.ref);
@@ -123,7 +142,9 @@ bool RowsView::open(cache::Handle prepared, const PartSlot& slot, const SectionC
   const std::uint32_t extremes = array_at<std::uint32_t>(all, count, 1)[0];
   extreme = array_at<std::uint32_t>(all, count + sizeof(std::uint32_t), extremes);
   bytes = std::move(prepared);
-  return all.size() == count + sizeof(std::uint32_t) + extreme.size_bytes();
+  if (all.size() != count + sizeof(std::uint32_t) + extreme.size_bytes()) return false;
+  return std::all_of(extreme.begin(), extreme.end(),
+                     [&](std::uint32_t row) { return row < slot.ref.rows; });
 }
 
 bool IdsView::open(cache::Handle prepared, const PartSlot& slot, const SectionContext&) {
@@ -136,7 +157,7 @@ bool IdsView::open(cache::Handle prepared, const PartSlot& slot, const SectionCo
   lsns = array_at<Lsn>(all, lsns_at, count);
   text = base::as_text(all.subspan(text_at));
   bytes = std::move(prepared);
-  return ends.empty() || ends.back() == text.size();
+  return are_ends(ends, text.size());
 }
 
 bool MetadataView::open(cache::Handle prepared, const PartSlot& slot, const SectionContext&) {
@@ -146,7 +167,7 @@ bool MetadataView::open(cache::Handle prepared, const PartSlot& slot, const Sect
   ends = array_at<std::uint32_t>(all, 0, slot.ref.rows);
   text = base::as_text(all.subspan(text_at));
   bytes = std::move(prepared);
-  return ends.empty() || ends.back() == text.size();
+  return are_ends(ends, text.size());
 }
 
 }  // namespace varve::engine

@@ -21,6 +21,9 @@ inline constexpr std::uint8_t kSectionLayout = 1;
 Result<cache::Handle> prepare_section(format::Section section, base::Bytes bytes,
                                       const PartSlot& slot, const SectionContext& context);
 
+// At least the bytes that prepare_section makes.
+std::uint64_t prepared_bytes_max(format::Section section, const format::PartRef& part);
+
 // Rows of one part with what scoring needs. Views keep the bytes alive. An empty view: not loaded.
 struct RowsView {
   static constexpr format::Section kSection = format::Section::rows;
@@ -30,7 +33,8 @@ struct RowsView {
   const float* inverse_norms = nullptr;    // cosine only; 1 / |row|, 0 if extreme
   std::span<const std::uint32_t> extreme;  // cosine only; see PartRows::extreme
 
-  // False: `bytes` are not a section of this part.
+  // False: `prepared` is no section of this part, or one that would be read out of bounds. The same
+  // of the views below.
   bool open(cache::Handle prepared, const PartSlot& slot, const SectionContext& context);
 };
 
@@ -47,6 +51,7 @@ struct IdsView {
     const std::size_t begin = row == 0 ? 0 : ends[row - 1];
     return text.substr(begin, ends[row] - begin);
   }
+  const Lsn& lsn(std::size_t row) const { return lsns[row]; }
 };
 
 struct MetadataView {
@@ -62,16 +67,6 @@ struct MetadataView {
     if (ends.empty()) return {};
     const std::size_t begin = row == 0 ? 0 : ends[row - 1];
     return text.substr(begin, ends[row] - begin);
-  }
-};
-
-// All live rows of a generation in byte order of their keys, with the keys.
-struct SortedRows {
-  std::vector<IdsView> ids;  // by part
-  std::vector<RowLocation> rows;
-
-  std::string_view key(const RowLocation& location) const {
-    return ids[location.part].key(location.row);
   }
 };
 
