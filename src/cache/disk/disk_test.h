@@ -45,7 +45,7 @@ struct Bed {
   std::unique_ptr<Tier> tier;
 
   Bed() {
-    options.folder = "f";
+    options.folder.assign(1, 'f');  // = "f" is a false warning of GCC 12
     options.segment_bytes = 4096;
     options.files = &files;
     options.clock = &clock;
