@@ -24,8 +24,8 @@ namespace varve {
 // What is kept of the store, from the dearest tier to the cheapest. Sections of clusters go through
 // it; centroids, key maps and the log are kept beside it.
 struct CacheOptions {
-  // Memory for sections as they are used, bookkeeping included; 0: a quarter of the machine's
-  // memory, at most 4 GiB.
+  // Memory for sections as they are used, bookkeeping included; 0: a quarter of the memory of the
+  // machine or of the control group, whichever is less, at most 4 GiB. For none give 1.
   std::uint64_t ram_bytes_max = 0;
   // Memory for sections that had to leave it, losslessly compressed; 0: no such tier.
   std::uint64_t compressed_bytes_max = 0;
@@ -35,7 +35,8 @@ struct CacheOptions {
   std::uint64_t disk_bytes_max = 0;  // 0: no limit
   // redis://[user:password@]host:port/db or unix:///path, shared by processes; empty: no such tier.
   std::string redis_url;
-  // Which sections stay: a name that cache::make_policy knows.
+  // Which sections stay in memory: a name that cache::make_policy knows. The disk is always "fifo",
+  // which keeps what was hit.
   std::string policy = "s3-fifo";
   // Memory for answers, so that a query that is asked again costs a look at HEAD and no search; 0:
   // none are kept. A write to the index makes its answers worthless.
@@ -77,7 +78,7 @@ struct IndexInfo {
   std::uint64_t stored_bytes = 0;
   std::uint64_t log_bytes = 0;  // of these, log objects not yet folded
   std::string row_type;         // "u8", "f16", "f32", or "mixed"
-  // Why the last fold or rebuild in the background of this process failed; empty: it did not.
+  // Why the last fold, rebuild or pin in the background of this process failed; empty: it did not.
   std::string background_error;
 };
 
@@ -132,6 +133,12 @@ struct CompactReport {
   std::uint64_t folded_ops = 0;
   std::uint64_t clusters_rewritten = 0, splits = 0, merges = 0;
   std::uint64_t objects_deleted = 0, bytes_deleted = 0;
+};
+
+struct PinReport {
+  std::uint64_t bytes = 0;
+  // Pinned in memory, but not on disk: there is no room for more that is pinned, or it failed.
+  std::uint64_t sections_not_on_disk = 0;
 };
 
 struct FsckFinding {
@@ -216,14 +223,21 @@ class Index {
   virtual Result<IndexInfo> info() = 0;
 
   // Brings all sections of the index into the cache and returns their bytes. What does not fit into
-  // memory is in the next tiers, if there are any.
+  // memory is in the next tiers, if there are any. Little of them at a time is held beside the
+  // cache.
   virtual Result<std::uint64_t> warm(const ProgressSink& progress) = 0;
-  // The same, and keeps them in memory until `unpin` or for `ttl` (0: no end). `overloaded`: pinned
-  // bytes are at their limit, half of the tier; nothing is pinned then.
-  virtual Result<std::uint64_t> pin(std::chrono::seconds ttl, const ProgressSink& progress) = 0;
-  // Returns how many sections were pinned.
+  // The same, and keeps them in memory, and on disk if there is such a tier, until `unpin`, `evict`
+  // or for `ttl` (0: no end). What folds, compactions and imports add later is pinned in the
+  // background as soon as this process has seen it. A process that opens the folder later keeps on
+  // disk what is there, not in memory. `overloaded`: a section is too large, or pinned bytes are at
+  // their limit, half of the tier. `cancelled`: `ttl` was over first. `unavailable`: the store, or
+  // the pin cannot be written down in the folder. After an error is pinned what was before.
+  virtual Result<PinReport> pin(std::chrono::seconds ttl, const ProgressSink& progress) = 0;
+  // Returns how many sections were pinned. `unavailable`: that cannot be written down in the
+  // folder, and the next process pins again.
   virtual Result<std::uint64_t> unpin() = 0;
-  // Removes what all tiers keep of the index and returns how many bytes that were.
+  // Unpins the index, removes what all tiers keep of it and returns how many bytes that were.
+  // `unavailable`: as of `unpin`.
   virtual Result<std::uint64_t> evict() = 0;
 
   // Stops taking writes, imports, folds and compactions, and waits for puts, removes and background
@@ -240,7 +254,7 @@ struct CacheTierStatus {
   std::uint64_t items = 0;
   std::uint64_t value_bytes = 0;     // as kept
   std::uint64_t raw_bytes = 0;       // the same before compression
-  std::uint64_t resident_bytes = 0;  // memory, bookkeeping included
+  std::uint64_t resident_bytes = 0;  // memory, bookkeeping included; of a disk tier that alone
   std::uint64_t disk_bytes = 0;
   std::uint64_t capacity_bytes = 0;  // 0: no limit
   std::uint64_t pinned_items = 0, pinned_bytes = 0;
@@ -252,7 +266,8 @@ struct CacheStatus {
   std::uint64_t loads = 0, load_errors = 0, loads_shared = 0;
   std::uint64_t promotions = 0, promotions_dropped = 0;
   std::uint64_t demotions = 0, demotions_dropped = 0;
-  // What each tier keeps of an index, in bytes, in the order of `tiers`.
+  // What each tier keeps of an index, in bytes, in the order of `tiers`; 0 of Redis, which is not
+  // searched.
   struct OfIndex {
     IndexName name;
     std::vector<std::uint64_t> bytes;
@@ -283,7 +298,9 @@ class Database {
   // Names in byte order.
   virtual Result<std::vector<IndexName>> list_indexes() = 0;
 
-  // With `indexes`, also what each index of the store has in each tier.
+  // Counters are those of this process. With `indexes`, also what each index of the store has in
+  // each tier, but for indexes that cannot be read. Waits for nothing: an entry on disk that is not
+  // known yet is not counted.
   virtual Result<CacheStatus> cache_status(bool indexes) = 0;
 };
 

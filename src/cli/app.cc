@@ -47,11 +47,12 @@ void declare_global_flags(CLI::App& app, GlobalFlags& flags, Settings& settings)
       "--cache-ram", flags.cache_ram,
       "Memory for what was read, such as 256MB (default a quarter, at most 4GiB; 0: none)");
   app.add_option("--cache-compressed", flags.cache_compressed,
-                 "Memory for what had to leave it, compressed (default none)");
-  app.add_option("--cache-disk", flags.cache_disk, "Bytes of the folder (default no limit)");
+                 "Memory for what had to leave it, compressed (default and 0: none)");
+  app.add_option("--cache-disk", flags.cache_disk, "Bytes of the folder (default and 0: no limit)");
   app.add_option("--cache-redis", flags.cache_redis,
                  "redis://host:port/db or unix:///path, shared by processes (default none)");
-  app.add_option("--cache-policy", settings.cache.policy, "What stays: an eviction policy");
+  app.add_option("--cache-policy", settings.cache.policy,
+                 "What stays in memory: an eviction policy");
   app.add_flag("-q,--quiet", settings.quiet, "Only data and errors");
   app.add_flag("--no-progress", flags.no_progress, "No progress on standard error");
   app.add_flag("--yes", settings.yes, "Do not ask before removing");

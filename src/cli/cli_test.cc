@@ -122,8 +122,10 @@ TEST(Duration, TakesUnitsAndRefusesTheRest) {
   EXPECT_EQ(parse_duration("500ms")->count(), 500);
   EXPECT_EQ(parse_duration("30s")->count(), 30'000);
   EXPECT_EQ(parse_duration("2m")->count(), 120'000);
+  EXPECT_EQ(parse_duration("12h")->count(), 43'200'000);
+  EXPECT_EQ(parse_duration("7d")->count(), 604'800'000);
   EXPECT_EQ(parse_duration("1.5")->count(), 1500);
-  for (const char* bad : {"", "s", "-1s", "0", "1h", "nan", "inf", "1e99", "5 s"}) {
+  for (const char* bad : {"", "s", "-1s", "0", "1001d", "1w", "nan", "inf", "1e99", "5 s"}) {
     EXPECT_FALSE(parse_duration(bad)) << bad;
   }
 }

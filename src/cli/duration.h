@@ -8,7 +8,7 @@
 
 namespace varve::cli {
 
-// "500ms", "30s", "2m", or a bare number of seconds; above zero and up to a day.
+// "500ms", "30s", "2m", "12h", "7d", or a bare number of seconds; above zero and up to 1000 days.
 Result<std::chrono::milliseconds> parse_duration(const std::string& text);
 
 }  // namespace varve::cli

@@ -5,7 +5,8 @@
 //   2  the request is wrong: usage, a bad name, vector or file, a store that this user may not
 //      write
 //   3  the named thing does not exist
-//   4  it exists already with another configuration, or a conditional write lost
+//   4  it exists already with another configuration, a conditional write lost, or another process
+//      has the folder of the cache
 //   5  a part was done: some rows or files failed, and are listed
 //   7  the store does not answer, is full or overloaded, or the time is over
 //   130, 141, 143  ended by SIGINT, SIGPIPE (nobody reads the output any more), SIGTERM

@@ -30,6 +30,13 @@ Result<std::unique_ptr<Database>> open_with_cache(const Settings& settings,
   return Database::open(settings.store, options);
 }
 
+Result<std::unique_ptr<Database>> with_hint(Result<std::unique_ptr<Database>> database) {
+  if (!database && database.error().kind == ErrorKind::not_found) {
+    database.error().hint = "index create, ingest and demo make one; --store names another";
+  }
+  return database;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Database>> open_database(const Settings& settings,
@@ -37,11 +44,13 @@ Result<std::unique_ptr<Database>> open_database(const Settings& settings,
   DatabaseOptions options = options_of(settings);
   options.compute_threads = compute_threads;
   options.create_if_missing = false;
-  auto database = open_with_cache(settings, options);
-  if (!database && database.error().kind == ErrorKind::not_found) {
-    database.error().hint = "index create, ingest and demo make one; --store names another";
-  }
-  return database;
+  return with_hint(open_with_cache(settings, options));
+}
+
+Result<std::unique_ptr<Database>> open_database_and_cache(const Settings& settings) {
+  DatabaseOptions options = options_of(settings);
+  options.create_if_missing = false;
+  return with_hint(Database::open(settings.store, options));
 }
 
 Result<std::unique_ptr<Database>> open_or_create_database(const Settings& settings) {

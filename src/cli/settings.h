@@ -51,6 +51,9 @@ Result<std::unique_ptr<Database>> open_database(const Settings& settings,
                                                 std::uint32_t compute_threads = 0);
 // The same for verbs that make an index, and the store with it.
 Result<std::unique_ptr<Database>> open_or_create_database(const Settings& settings);
+// For verbs about the cache itself, which without its folder would do nothing that lasts:
+// `conflict` if another process has it.
+Result<std::unique_ptr<Database>> open_database_and_cache(const Settings& settings);
 // `name` is "bucket/index".
 Result<OpenIndex> open_index(const Settings& settings, const std::string& name,
                              std::uint32_t compute_threads = 0);

@@ -7,6 +7,8 @@
 #include "engine/collect.h"
 #include "engine/compact.h"
 #include "engine/fold.h"
+#include "engine/section_cache.h"
+#include "engine/warm.h"
 
 namespace varve::engine {
 namespace {
@@ -21,6 +23,10 @@ constexpr std::chrono::seconds kWaitMax{300};
 base::Duration wait_after(unsigned failures) {
   const auto wait = kWaitMin * (1LL << std::min(failures, 20U));
   return std::min<base::Duration>(wait, kWaitMax);
+}
+
+std::string text_of(const Error& error) {
+  return fmt::format("{}: {}", to_string(error.kind), error.message);
 }
 
 }  // namespace
@@ -77,10 +83,33 @@ void Background::finish(const Status& folded, const Status& kept_up) {
   upkeep_.failures = kept_up ? 0 : upkeep_.failures + 1;
   if (!kept_up) upkeep_.not_before = now + wait_after(upkeep_.failures);
   const Status& failed = folded ? kept_up : folded;
-  last_error_ =
-      failed ? "" : fmt::format("{}: {}", to_string(failed.error().kind), failed.error().message);
+  last_error_ = failed ? "" : text_of(failed.error());
   running_ = false;
   // Under the lock: once it is free, close() may return and this object be gone.
+  finished_.notify_all();
+}
+
+void Background::follow_pin(const View& view) {
+  const Env& env = core_.env;
+  if (env.background == nullptr) return;
+  if (!env.sections->pins().find(core_.index, env.clock->wall_ms())) return;
+  {
+    std::lock_guard lock(mutex_);
+    if (pinning_ || closed_ || pinned_manifest_ == view.generation->manifest_name()) return;
+    pinning_ = true;
+    pinned_manifest_ = view.generation->manifest_name();
+  }
+  // close() waits for it, so `this` lives as long.
+  const bool posted =
+      env.background->post([this, view] { finish_pin(engine::follow_pin(core_, view)); });
+  if (!posted) finish_pin(fail(ErrorKind::overloaded, "the queue of background work is full"));
+}
+
+void Background::finish_pin(const Status& pinned) {
+  std::lock_guard lock(mutex_);
+  if (!pinned) last_error_ = text_of(pinned.error());
+  pinning_ = false;
+  // Under the lock, as in `finish`.
   finished_.notify_all();
 }
 
@@ -92,7 +121,7 @@ std::string Background::last_error() const {
 void Background::close() {
   std::unique_lock lock(mutex_);
   closed_ = true;
-  while (running_) finished_.wait(lock);
+  while (running_ || pinning_) finished_.wait(lock);
 }
 
 }  // namespace varve::engine

@@ -1,5 +1,5 @@
-// What an index does unasked: folds its tail once it has grown, and rebuilds clusters that no
-// longer fit their rows.
+// What an index does unasked: folds its tail once it has grown, rebuilds clusters that no longer
+// fit their rows, and pins what is new in an index that is pinned.
 #pragma once
 
 #include <mutex>
@@ -7,10 +7,12 @@
 
 #include "base/sync.h"
 #include "engine/core.h"
+#include "engine/view.h"
 
 namespace varve::engine {
 
-// Thread-safe. Does nothing if the Env has no background pool or `fold_ops_min` is 0.
+// Thread-safe. Does nothing if the Env has no background pool, and only follows pins if
+// `fold_ops_min` is 0.
 class Background {
  public:
   // `core` outlives it.
@@ -20,9 +22,12 @@ class Background {
   // Call after each write: starts a run if the tail is large enough, none is under way, and the
   // last one did not fail a moment ago.
   void consider();
+  // Call with each view: if the index is pinned and the view has another generation than the last
+  // one, pins what is new in it. What fails is tried again with the next generation.
+  void follow_pin(const View& view);
   // Why the last run failed; empty if it did not.
   std::string last_error() const;
-  // Starts no more runs and waits for the one under way. Idempotent.
+  // Starts no more runs and waits for those under way. Idempotent.
   void close();
 
  private:
@@ -37,11 +42,14 @@ class Background {
   // Removes what folds replaced; rebuilds clusters.
   Status keep_up();
   void finish(const Status& folded, const Status& kept_up);
+  void finish_pin(const Status& pinned);
 
   Core& core_;
   mutable std::mutex mutex_;
   base::CondVar finished_;
   bool running_ VARVE_GUARDED_BY(mutex_) = false;
+  bool pinning_ VARVE_GUARDED_BY(mutex_) = false;
+  std::string pinned_manifest_ VARVE_GUARDED_BY(mutex_);  // of the last generation that was pinned
   bool closed_ VARVE_GUARDED_BY(mutex_) = false;
   // Apart: folds must go on when a rebuild cannot succeed, or the tail fills up.
   BackOff fold_ VARVE_GUARDED_BY(mutex_);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <thread>
+#include <unordered_map>
 
 #include "base/random.h"
 #include "engine/answer_cache.h"
@@ -90,13 +91,16 @@ class StoredDatabase final : public Database {
     CacheStatus status = status_of(env_.sections->layers());
     if (!indexes) return status;
     VARVE_TRY(const auto names, list_indexes());
+    std::vector<std::unordered_map<std::string, std::uint64_t>> tiers;
+    for (std::size_t tier = 0; tier < status.tiers.size(); ++tier) {
+      tiers.push_back(env_.sections->bytes_by_index(tier));
+    }
     for (const IndexName& name : names) {
-      VARVE_TRY(const auto entry, find_index(env_, name));
-      if (!entry) continue;
+      const auto entry = find_index(env_, name);
+      // One that cannot be read is no reason to say nothing of the others.
+      if (!entry || !*entry) continue;
       CacheStatus::OfIndex of{name, {}};
-      for (std::size_t tier = 0; tier < status.tiers.size(); ++tier) {
-        of.bytes.push_back(env_.sections->bytes_of(entry->uuid, tier));
-      }
+      for (auto& tier : tiers) of.bytes.push_back(tier[section_key_prefix((*entry)->uuid)]);
       status.indexes.push_back(std::move(of));
     }
     return status;
@@ -105,7 +109,9 @@ class StoredDatabase final : public Database {
  private:
   Status finish_drop(const IndexName& name, const format::Uuid& uuid) {
     VARVE_CHECK(drop_index_objects(env_, uuid));
-    env_.sections->forget(uuid);
+    // Without effect on what the store has: a failure leaves garbage, and an index that is gone
+    // pinned.
+    static_cast<void>(env_.sections->forget(uuid));
     return remove_index(env_, name, uuid);
   }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <limits>
 #include <set>
 
 #include "base/sha256.h"
@@ -160,6 +161,7 @@ class StoredIndex final : public Index {
 
   Result<std::shared_ptr<const Snapshot>> snapshot() override {
     VARVE_TRY(View view, core_->reader.refresh());
+    background_.follow_pin(view);
     return std::shared_ptr<const Snapshot>(
         std::make_shared<SnapshotOfView>(core_, std::move(view)));
   }
@@ -193,16 +195,14 @@ class StoredIndex final : public Index {
   }
 
   Result<std::uint64_t> warm(const ProgressSink& progress) override {
-    return on_current_view(
-        [&](const View& view) { return engine::warm(*core_, view, false, 0, progress); });
+    VARVE_TRY(const PinReport report, pin_as({}, progress));
+    return report.bytes;
   }
-  Result<std::uint64_t> pin(std::chrono::seconds ttl, const ProgressSink& progress) override {
-    const std::int64_t until_ms =
-        ttl.count() == 0 ? 0 : core_->env.clock->wall_ms() + std::int64_t{1000} * ttl.count();
-    return on_current_view(
-        [&](const View& view) { return engine::warm(*core_, view, true, until_ms, progress); });
+  Result<PinReport> pin(std::chrono::seconds ttl, const ProgressSink& progress) override {
+    if (ttl.count() < 0) return fail(ErrorKind::invalid, "ttl is negative", "0 for no end");
+    return pin_as({Pinning::Keep::in_memory, end_of(ttl)}, progress);
   }
-  Result<std::uint64_t> unpin() override { return core_->env.sections->unpin(core_->index); }
+  Result<std::uint64_t> unpin() override { return core_->env.sections->pins().unpin(core_->index); }
   Result<std::uint64_t> evict() override { return core_->env.sections->forget(core_->index); }
 
   void close() override {
@@ -226,10 +226,24 @@ class StoredIndex final : public Index {
     return PutAck{*lsn};
   }
 
+  Result<PinReport> pin_as(const Pinning& pinning, const ProgressSink& progress) {
+    return on_current_view(
+        [&](const View& view) { return engine::warm(*core_, view, pinning, progress); });
+  }
+
+  // In milliseconds since 1970; 0: no end, and what is too far away for a number.
+  std::int64_t end_of(std::chrono::seconds ttl) const {
+    constexpr std::int64_t kSecondMs = 1000;
+    const std::int64_t now_ms = core_->env.clock->wall_ms();
+    const std::int64_t most = (std::numeric_limits<std::int64_t>::max() - now_ms) / kSecondMs;
+    return ttl.count() == 0 || ttl.count() > most ? 0 : now_ms + kSecondMs * ttl.count();
+  }
+
   template <typename Work>
   auto on_current_view(Work work) -> decltype(work(std::declval<const View&>())) {
     for (unsigned attempt = 1;; ++attempt) {
       VARVE_TRY(const View view, core_->reader.refresh());
+      background_.follow_pin(view);
       auto result = work(view);
       if (result || result.error().kind != ErrorKind::not_found) return result;
       const Error missing = result.error();

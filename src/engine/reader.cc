@@ -1,8 +1,10 @@
 #include "engine/reader.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "engine/put_once.h"
+#include "engine/section_cache.h"
 
 namespace varve::engine {
 namespace {
@@ -68,16 +70,18 @@ Result<std::optional<View>> Reader::try_refresh(format::Head& head) {
   VARVE_TRY(auto generation, generation_of(head));
   View view;
   std::shared_ptr<Tail> tail;
+  std::shared_ptr<const Generation> replaced;
   bool owned = false;
   {
     std::lock_guard lock(mutex_);
     // What this process committed meanwhile is newer than what was just read.
     if (head.version < head_version_) return std::nullopt;
-    adopt_locked(generation, head);
+    replaced = adopt_locked(generation, head);
     owned = owned_epoch_ == head.epoch;
     tail = tail_;
     view = View{generation, tail, tail->count(), head.version, head.epoch};
   }
+  drop_replaced(replaced, *generation);
   if (owned) return view;
   VARVE_CHECK(read_to_the_end(*tail, generation->manifest().dim));
   // An empty slot ends the log only if HEAD is unchanged after it was seen: a fold and a collection
@@ -133,11 +137,15 @@ Tail::Size Reader::tail_size() const {
 
 void Reader::own(std::shared_ptr<const Generation> generation, std::shared_ptr<Tail> tail,
                  const format::Head& head) {
-  std::lock_guard lock(mutex_);
-  generation_ = std::move(generation);
-  tail_ = std::move(tail);
-  head_version_ = head.version;
-  owned_epoch_ = head.epoch;
+  std::shared_ptr<const Generation> replaced;
+  {
+    std::lock_guard lock(mutex_);
+    replaced = std::exchange(generation_, generation);
+    tail_ = std::move(tail);
+    head_version_ = head.version;
+    owned_epoch_ = head.epoch;
+  }
+  drop_replaced(replaced, *generation);
 }
 
 void Reader::disown() {
@@ -152,14 +160,26 @@ void Reader::append(std::shared_ptr<const format::LogBatch> batch) {
 }
 
 void Reader::adopt(std::shared_ptr<const Generation> generation, const format::Head& head) {
-  std::lock_guard lock(mutex_);
-  if (head.version >= head_version_) adopt_locked(std::move(generation), head);
+  std::shared_ptr<const Generation> replaced;
+  {
+    std::lock_guard lock(mutex_);
+    if (head.version >= head_version_) replaced = adopt_locked(generation, head);
+  }
+  drop_replaced(replaced, *generation);
 }
 
-void Reader::adopt_locked(std::shared_ptr<const Generation> generation, const format::Head& head) {
-  generation_ = std::move(generation);
+std::shared_ptr<const Generation> Reader::adopt_locked(std::shared_ptr<const Generation> generation,
+                                                       const format::Head& head) {
+  auto replaced = std::exchange(generation_, std::move(generation));
   head_version_ = head.version;
   if (tail_ == nullptr || tail_->begin() != head.fold) tail_ = tail_from(tail_.get(), head.fold);
+  return replaced;
+}
+
+void Reader::drop_replaced(const std::shared_ptr<const Generation>& before,
+                           const Generation& now) const {
+  if (before == nullptr || before.get() == &now || env_.sections == nullptr) return;
+  env_.sections->drop_replaced(*before, now);
 }
 
 }  // namespace varve::engine

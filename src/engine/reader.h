@@ -52,7 +52,11 @@ class Reader {
   Result<std::optional<View>> try_refresh(format::Head& head);
   Result<std::shared_ptr<const Generation>> generation_of(const format::Head& head);
   Status read_to_the_end(Tail& tail, std::uint32_t dim);
-  void adopt_locked(std::shared_ptr<const Generation> generation, const format::Head& head);
+  // Returns what it replaced, for drop_replaced without the lock.
+  std::shared_ptr<const Generation> adopt_locked(std::shared_ptr<const Generation> generation,
+                                                 const format::Head& head);
+  // Nobody else will ask the cache for what `now` lacks.
+  void drop_replaced(const std::shared_ptr<const Generation>& before, const Generation& now) const;
 
   const Env& env_;
   const Names names_;

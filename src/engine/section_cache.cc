@@ -1,20 +1,17 @@
 #include "engine/section_cache.h"
 
+#include <fmt/format.h>
+
 #include <cstring>
-#include <map>
 #include <set>
-#include <unordered_map>
 
 #include "engine/section_reader.h"
+#include "varve/cache/compress.h"
 
 namespace varve::engine {
 namespace {
 
-// So much of a uuid is as good as all of it, and a key fits beside its entry.
-constexpr std::size_t kIndexBytes = 14;
 constexpr std::size_t kArrayAlign = 16;
-// Entries that are not known by then are pinned by the next process.
-constexpr std::chrono::seconds kPinsTime{10};
 using SectionKey = std::array<char, 24>;
 std::string_view text_of(const SectionKey& key) { return {key.data(), key.size()}; }
 
@@ -66,18 +63,16 @@ class SectionSource final : public cache::Source {
 
 }  // namespace
 
-std::array<char, 24> section_key(const format::Uuid& index, std::uint64_t part,
+std::array<char, 24> section_key(const format::Uuid& index, const PartSlot& slot,
                                  format::Section section) {
+  // Parts of one object differ in their ids.
+  const std::uint64_t part = cache::hash_of_key(slot.object) + slot.ref.id;
   SectionKey key;
-  std::memcpy(key.data(), index.bytes.data(), kIndexBytes);
-  std::memcpy(key.data() + kIndexBytes, &part, sizeof(part));
+  std::memcpy(key.data(), index.bytes.data(), kIndexKeyBytes);
+  std::memcpy(key.data() + kIndexKeyBytes, &part, sizeof(part));
   key[22] = format::letter(section);
   key[23] = static_cast<char>(kSectionLayout);
   return key;
-}
-
-std::string section_key_prefix(const format::Uuid& index) {
-  return std::string(reinterpret_cast<const char*>(index.bytes.data()), kIndexBytes);
 }
 
 cache::ReadCounts& section_counts() {
@@ -92,7 +87,7 @@ Result<std::vector<cache::Handle>> SectionCache::get(const Env& env, const Secti
   std::vector<cache::Key> keys;
   keys.reserve(slots.size());
   for (std::size_t i = 0; i < slots.size(); ++i) {
-    texts[i] = section_key(context.index, slots[i]->ref.id, section);
+    texts[i] = section_key(context.index, *slots[i], section);
     keys.emplace_back(text_of(texts[i]));
   }
   std::vector<cache::Handle> handles(slots.size());
@@ -135,7 +130,7 @@ Status SectionCache::load_missing(const Env& env, const SectionContext& context,
 
 Result<cache::Handle> SectionCache::get_anew(const Env& env, const SectionContext& context,
                                              PartSlot& slot, format::Section section) {
-  cache_->evict(text_of(section_key(context.index, slot.ref.id, section)));
+  cache_->evict(text_of(section_key(context.index, slot, section)));
   ++section_counts().loads;
   VARVE_TRY(auto bytes, read_section(env, slot, section));
   return prepare_section(section, std::move(bytes), slot, context);
@@ -151,98 +146,96 @@ std::uint64_t SectionCache::bytes_of(const format::Uuid& index, std::size_t numb
   return bytes;
 }
 
-std::uint64_t SectionCache::forget(const format::Uuid& index) {
+std::unordered_map<std::string, std::uint64_t> SectionCache::bytes_by_index(std::size_t number) {
+  std::unordered_map<std::string, std::uint64_t> bytes;
+  if (is_shared(cache_->tier(number))) return bytes;
+  cache_->tier(number).each([&](std::string_view key, std::uint64_t size, bool) {
+    bytes[std::string(key.substr(0, kIndexKeyBytes))] += size;
+    return true;
+  });
+  return bytes;
+}
+
+Result<std::uint64_t> SectionCache::forget(const format::Uuid& index) {
+  const auto unpinned = pins_.unpin(index);
   const std::string prefix = section_key_prefix(index);
+  std::set<std::string> keys;
   std::uint64_t bytes = 0;
+  // Evicting takes a key from all tiers: they are counted first.
   for (std::size_t number = 0; number < cache_->tier_count(); ++number) {
-    std::vector<std::string> keys;
     cache_->tier(number).each([&](std::string_view key, std::uint64_t size, bool) {
       if (!key.starts_with(prefix)) return true;
-      keys.emplace_back(key);
+      keys.emplace(key);
       bytes += size;
       return true;
     });
-    for (const std::string& key : keys) cache_->evict(key);
   }
+  for (const std::string& key : keys) cache_->evict(key);
+  if (!unpinned) return tl::unexpected(unpinned.error());
   return bytes;
 }
 
-Result<std::uint64_t> SectionCache::warm(const Env& env, const SectionContext& context,
-                                         std::span<PartSlot* const> slots, format::Section section,
-                                         bool pins, std::int64_t until_ms) {
+void SectionCache::drop_replaced(const Generation& before, const Generation& now) {
+  for (const PartView& part : before.parts()) {
+    if (now.part_by_id(part.slot->ref.id)) continue;
+    for (const format::Section section : kCachedSections) {
+      const SectionKey text = section_key(before.context().index, *part.slot, section);
+      const cache::Key key(text_of(text));
+      for (std::size_t number = 0; number < cache_->tier_count(); ++number) {
+        cache::Tier& tier = cache_->tier(number);
+        if (!is_shared(tier) && tier.may_contain(key)) tier.remove(key);
+      }
+    }
+  }
+}
+
+Result<SectionCache::Warmed> SectionCache::warm(const Env& env, const SectionContext& context,
+                                                std::span<PartSlot* const> slots,
+                                                format::Section section, const Pinning& pinning) {
   VARVE_TRY(const auto handles, get(env, context, slots, section));
-  std::uint64_t bytes = 0;
+  Warmed warmed;
   for (std::size_t i = 0; i < slots.size(); ++i) {
-    bytes += handles[i].bytes().size();
-    if (!pins) continue;
-    const SectionKey key = section_key(context.index, slots[i]->ref.id, section);
-    if (disk() != nullptr) disk()->pin(cache::Key(text_of(key)), until_ms);
+    warmed.bytes += handles[i].bytes().size();
+    if (pinning.keep == Pinning::Keep::while_asked_for) continue;
+    const SectionKey key = section_key(context.index, *slots[i], section);
+    if (!pin_on_disk(text_of(key), handles[i], pinning.until_ms)) ++warmed.not_on_disk;
+    if (pinning.keep == Pinning::Keep::on_disk) continue;
     // Sections never change, so none is older than another.
     const std::uint64_t version = cache_->version(text_of(key));
-    if (cache_->pin_found(text_of(key), handles[i], version, until_ms)) continue;
-    return fail(ErrorKind::overloaded,
-                "pinned sections would take more than half of the memory tier",
-                "a larger cache.ram_bytes_max, or pin less");
+    if (cache_->pin_found(text_of(key), handles[i], version, pinning.until_ms)) continue;
+    return tl::unexpected(not_pinned(env, text_of(key), handles[i], pinning.until_ms));
   }
-  return bytes;
+  return warmed;
 }
 
-Status SectionCache::remember_pin(const format::Uuid& index, std::int64_t until_ms) {
-  if (folder_.empty()) return {};
-  std::lock_guard lock(pins_mutex_);
-  pins_[index.hex()] = until_ms;
-  return write_pins(folder_, pins_);
+bool SectionCache::pin_on_disk(std::string_view text, const cache::Handle& value,
+                               std::int64_t until_ms) {
+  cache::Tier* const disk = pins_.disk();
+  if (disk == nullptr) return true;
+  const cache::Key key(text);
+  if (disk->pin(key, until_ms)) return true;
+  // Is it there, the disk has no room for more that is pinned.
+  if (disk->may_contain(key)) return false;
+  return disk->put(key, cache::compressed()(value), {}) && disk->pin(key, until_ms);
 }
 
-void SectionCache::restore_pins(std::int64_t now_ms) {
-  if (disk() == nullptr) return;
-  std::map<std::string, std::int64_t> by_prefix;
-  {
-    std::lock_guard lock(pins_mutex_);
-    pins_ = read_pins(folder_, now_ms);
-    for (const auto& [uuid, until_ms] : pins_) {
-      by_prefix[section_key_prefix(*format::Uuid::from_hex(uuid))] = until_ms;
-    }
+Error SectionCache::not_pinned(const Env& env, std::string_view key, const cache::Handle& value,
+                               std::int64_t until_ms) {
+  if (until_ms != 0 && until_ms <= env.clock->wall_ms()) {
+    return {ErrorKind::cancelled, "the time of the pin was over before all sections were there",
+            "a longer one"};
   }
-  if (by_prefix.empty()) return;
-  disk()->wait_until_known(kPinsTime);
-  std::vector<std::pair<std::string, std::int64_t>> keys;
-  disk()->each([&](std::string_view key, std::uint64_t, bool) {
-    const auto pin = by_prefix.find(std::string(key.substr(0, kIndexBytes)));
-    if (pin != by_prefix.end()) keys.emplace_back(key, pin->second);
-    return true;
-  });
-  for (const auto& [key, until_ms] : keys) disk()->pin(cache::Key(key), until_ms);
-}
-
-Result<std::uint64_t> SectionCache::unpin(const format::Uuid& index) {
-  const std::string prefix = section_key_prefix(index);
-  std::set<std::string> pinned;
-  for (std::size_t number = 0; number < cache_->tier_count(); ++number) {
-    cache::Tier& tier = cache_->tier(number);
-    std::vector<std::string> keys;
-    tier.each([&](std::string_view key, std::uint64_t, bool is_pinned) {
-      if (is_pinned && key.starts_with(prefix)) keys.emplace_back(key);
-      return true;
-    });
-    for (const std::string& key : keys) {
-      tier.unpin(cache::Key(key));
-      pinned.insert(key);
-    }
+  if (cache_->tier(0).may_contain(cache::Key(key))) {
+    return {ErrorKind::overloaded, "pinned sections would take more than half of the memory tier",
+            "a larger cache.ram_bytes_max, or pin less"};
   }
-  std::lock_guard lock(pins_mutex_);
-  if (pins_.erase(index.hex()) > 0) VARVE_CHECK(write_pins(folder_, pins_));
-  return pinned.size();
-}
-
-cache::Tier* SectionCache::disk() const {
-  for (std::size_t number = 0; !folder_.empty() && number < cache_->tier_count(); ++number) {
-    if (cache_->tier(number).name() == "disk") return &cache_->tier(number);
-  }
-  return nullptr;
+  return {
+      ErrorKind::overloaded,
+      fmt::format("a section of {} bytes does not fit into the memory tier", value.bytes().size()),
+      "a larger cache.ram_bytes_max"};
 }
 
 SectionCache::SectionCache(std::unique_ptr<cache::LayeredCache> cache, std::string folder)
-    : cache_(std::move(cache)), folder_(std::move(folder)) {}
+    : cache_(std::move(cache)), pins_(*cache_, std::move(folder)) {}
 
 }  // namespace varve::engine

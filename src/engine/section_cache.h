@@ -3,26 +3,23 @@
 
 #include <array>
 #include <memory>
-#include <mutex>
 #include <span>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
-#include "base/sync.h"
 #include "engine/env.h"
-#include "engine/pin_file.h"
+#include "engine/section_pins.h"
 #include "engine/section_views.h"
 #include "varve/cache/layered.h"
 
 namespace varve::engine {
 
 // Names a section in caches that processes share: index, layout, part and section. Sections never
-// change, so neither does what a name stands for.
-std::array<char, 24> section_key(const format::Uuid& index, std::uint64_t part,
+// change, so neither does what a name stands for. Copies of a store that go separate ways give the
+// same number to different parts; the names of their objects are random.
+std::array<char, 24> section_key(const format::Uuid& index, const PartSlot& slot,
                                  format::Section section);
-// What the names of all sections of an index begin with.
-std::string section_key_prefix(const format::Uuid& index);
-
 // Where the sections that this thread asked for came from; only differences matter.
 cache::ReadCounts& section_counts();
 
@@ -51,24 +48,29 @@ class SectionCache {
     return views;
   }
 
-  // Brings sections into the cache; returns their bytes. With `pins`, keeps them in the first tier
-  // and on disk until `until_ms` (since 1970; 0: no end). `overloaded`: pinned bytes are at their
-  // limit.
-  Result<std::uint64_t> warm(const Env& env, const SectionContext& context,
-                             std::span<PartSlot* const> slots, format::Section section, bool pins,
-                             std::int64_t until_ms);
-  // For the processes to come: those that were pinned stay pinned on disk. No effect without a
-  // folder. `unavailable`: it cannot be written.
-  Status remember_pin(const format::Uuid& index, std::int64_t until_ms);
-  // Pins on disk what earlier processes pinned. Waits until the tier knows what it holds.
-  void restore_pins(std::int64_t now_ms);
-  // In all tiers and for the processes to come. Returns how many sections were pinned in memory or
-  // on disk.
-  Result<std::uint64_t> unpin(const format::Uuid& index);
+  struct Warmed {
+    std::uint64_t bytes = 0;
+    std::uint64_t not_on_disk = 0;  // sections that could not be pinned there
+  };
+  // Brings sections into the cache and keeps them as `pinning` says. `overloaded`: one cannot be
+  // kept in the first tier. `cancelled`: the time of the pin is over.
+  Result<Warmed> warm(const Env& env, const SectionContext& context,
+                      std::span<PartSlot* const> slots, format::Section section,
+                      const Pinning& pinning);
+  SectionPins& pins() { return pins_; }
+
   // Bytes that tier `number` keeps of the index.
   std::uint64_t bytes_of(const format::Uuid& index, std::size_t number);
-  // Removes what the tiers keep of the index; returns how many bytes that were.
-  std::uint64_t forget(const format::Uuid& index);
+  // Bytes that tier `number` keeps of each index, by section_key_prefix, in one walk. Nothing of a
+  // tier that other processes share: walking it may take minutes.
+  std::unordered_map<std::string, std::uint64_t> bytes_by_index(std::size_t number);
+  // Removes what the tiers keep of the index, pinned or not, now and in processes to come; returns
+  // how many bytes that were. Waits until the disk tier knows what it holds. `unavailable`: all are
+  // removed, and the next process pins the index again.
+  Result<std::uint64_t> forget(const format::Uuid& index);
+  // Removes the sections of parts that only `before` has. Tiers that other processes share are left
+  // alone: who still reads the older generation does so from there.
+  void drop_replaced(const Generation& before, const Generation& now);
 
  private:
   Result<std::vector<cache::Handle>> get(const Env& env, const SectionContext& context,
@@ -81,13 +83,13 @@ class SectionCache {
   Result<cache::Handle> get_anew(const Env& env, const SectionContext& context, PartSlot& slot,
                                  format::Section section);
 
-  // The tier on disk; null: there is none.
-  cache::Tier* disk() const;
+  bool pin_on_disk(std::string_view key, const cache::Handle& value, std::int64_t until_ms);
+  // Why the first tier did not pin it.
+  Error not_pinned(const Env& env, std::string_view key, const cache::Handle& value,
+                   std::int64_t until_ms);
 
   const std::unique_ptr<cache::LayeredCache> cache_;
-  const std::string folder_;
-  std::mutex pins_mutex_;
-  Pins pins_ VARVE_GUARDED_BY(pins_mutex_);
+  SectionPins pins_;  // goes first
 };
 
 }  // namespace varve::engine

@@ -1,84 +1,18 @@
 #include "engine/section_cache.h"
 
-#include <fmt/format.h>
-#include <gtest/gtest.h>
+#include <gmock/gmock.h>
 
-#include <cstdlib>
-#include <filesystem>
 #include <fstream>
 
-#include "engine/section_layers.h"
-#include "engine/test_env.h"
+#include "engine/catalog.h"
+#include "engine/names.h"
+#include "engine/section_cache_test.h"
+#include "store/open.h"
 
 namespace varve::engine {
 namespace {
 
-constexpr std::uint32_t kDim = 16;
-constexpr std::size_t kRows = 6'000;  // enough for several clusters
-
-const IndexName kName{"test", "cached"};
-
-class Rows final : public RowSource {
- public:
-  std::uint64_t size_hint() const override { return kRows; }
-  Result<bool> next(VectorRecord& record) override {
-    if (next_ == kRows) return false;
-    record.key.clear();
-    record.vector = row(next_);
-    record.metadata = fmt::format(R"({{"row": {}}})", next_++);
-    return true;
-  }
-  static std::vector<float> row(std::size_t number) {
-    base::Random random(number + 1);
-    std::vector<float> values(kDim);
-    for (float& value : values) value = static_cast<float>(random.unit() - 0.5);
-    return values;
-  }
-
- private:
-  std::size_t next_ = 0;
-};
-
-class Folder {
- public:
-  Folder() {
-    std::string name = std::filesystem::temp_directory_path() / "varve-cache-XXXXXX";
-    path_ = ::mkdtemp(name.data());
-  }
-  ~Folder() { std::filesystem::remove_all(path_); }
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
-
-// A process with a cache of its own over a store that others share.
-class CachedProcess {
- public:
-  CachedProcess(std::shared_ptr<store::ObjectStore> store, const CacheOptions& options)
-      : process_(std::move(store), 1, [&](Env& env) {
-          auto made = make_section_cache(options, *env.clock, nullptr);
-          EXPECT_TRUE(made) << (made ? "" : made.error().message);
-          env.sections = made ? *made : nullptr;
-        }) {}
-  Database& database() { return process_.database(); }
-  std::shared_ptr<Index> index() { return *database().open_index(kName); }
-  cache::LayeredCache& layers() { return process_.env().sections->layers(); }
-
- private:
-  Process process_;
-};
-
-std::shared_ptr<store::ObjectStore> imported(Metric metric) {
-  auto store = store::make_memory_store(test_clock());
-  CachedProcess writer(store, {});
-  auto index = writer.database().create_index(kName, {kDim, metric}, false);
-  EXPECT_TRUE(index) << (index ? "" : index.error().message);
-  if (!index) std::abort();
-  Rows rows;
-  EXPECT_TRUE((*index)->import(rows, {}));
-  return store;
-}
+using ::testing::SizeIs;
 
 std::string answers(Index& index, std::uint32_t queries) {
   std::string text;
@@ -122,6 +56,33 @@ TEST_P(EveryMetric, AnswersAreThoseWithoutACache) {
   }
 }
 
+TEST(SectionCache, CopiesOfAStoreThatWentSeparateWaysShareAFolder) {
+  Folder stores, folder;
+  const std::string first_path = stores.path() + "/1", second_path = stores.path() + "/2";
+  const store::OpenOptions with_clock{.clock = &test_clock()};
+  imported(Metric::euclidean, *store::open_store(first_path, with_clock));
+  std::filesystem::copy(first_path, second_path, std::filesystem::copy_options::recursive);
+  const std::shared_ptr<store::ObjectStore> first = *store::open_store(first_path, with_clock),
+                                            second = *store::open_store(second_path, with_clock);
+  CacheOptions none;
+  none.ram_bytes_max = 1;
+  std::string expected;
+  {
+    CachedProcess one(first, none, 2), two(second, none, 3);
+    put_and_fold(*one.index(), "a", 0.1F);
+    put_and_fold(*two.index(), "b", -0.1F);
+    expected = answers(*two.index(), 40);
+  }
+  CacheOptions shared;
+  shared.disk_dir = folder.path();
+  { ASSERT_TRUE(CachedProcess(first, shared, 4).index()->warm({})); }
+  CachedProcess process(second, shared, 5);
+  EXPECT_EQ(answers(*process.index(), 40), expected);
+  put_and_fold(*process.index(), "b", 0.2F);
+  EXPECT_EQ(process.index()->info()->vectors, kRows + 50);
+  EXPECT_TRUE(process.index()->fsck({})->findings.empty());
+}
+
 TEST(SectionCache, ARestartedProcessIsWarmFromDisk) {
   const auto store = imported(Metric::euclidean);
   Folder folder;
@@ -161,36 +122,6 @@ TEST(SectionCache, DamagedBytesOnDiskAreReadFromTheStoreAgain) {
   EXPECT_EQ(answers(*second.index(), 20), expected);
 }
 
-TEST(SectionCache, PinnedIndexesStayInMemoryAndOnDisk) {
-  const auto store = imported(Metric::euclidean);
-  Folder folder;
-  CacheOptions options;
-  options.disk_dir = folder.path();
-  {
-    CachedProcess first(store, options);
-    EXPECT_GT(*first.index()->pin(std::chrono::seconds(0), {}), 0U);
-    const auto status = *first.database().cache_status(true);
-    EXPECT_GT(status.tiers[0].pinned_items, 0U);
-    EXPECT_EQ(status.tiers[1].pinned_items, status.tiers[0].pinned_items);
-    ASSERT_EQ(status.indexes.size(), 1U);
-    EXPECT_GT(status.indexes[0].bytes[1], 0U);
-  }
-  CachedProcess second(store, options);
-  EXPECT_GT((*second.database().cache_status(false)).tiers[1].pinned_items, 0U);
-  EXPECT_GT(*second.index()->unpin(), 0U);
-  EXPECT_EQ((*second.database().cache_status(false)).tiers[1].pinned_items, 0U);
-}
-
-TEST(SectionCache, PinningMoreThanHalfOfMemoryIsRefusedAsAWhole) {
-  CacheOptions options;
-  options.ram_bytes_max = 300'000;
-  CachedProcess process(imported(Metric::euclidean), options);
-  const auto pinned = process.index()->pin(std::chrono::seconds(0), {});
-  ASSERT_FALSE(pinned);
-  EXPECT_EQ(pinned.error().kind, ErrorKind::overloaded);
-  EXPECT_EQ((*process.database().cache_status(false)).tiers[0].pinned_items, 0U);
-}
-
 TEST(SectionCache, ADroppedIndexLeavesAllTiers) {
   const auto store = imported(Metric::euclidean);
   Folder folder;
@@ -204,6 +135,42 @@ TEST(SectionCache, ADroppedIndexLeavesAllTiers) {
   for (const auto& tier : status.tiers) {
     EXPECT_EQ(tier.items, 0U) << tier.name;
   }
+}
+
+TEST(SectionCache, WarmingReadsNoMoreAtOnceThanAShareOfMemory) {
+  const auto store = std::make_shared<HookStore>(imported(Metric::euclidean));
+  CacheOptions options;
+  options.ram_bytes_max = 100'000;
+  CachedProcess process(store, options);
+  const auto index = process.index();
+  std::size_t reads = 0;
+  store->before = [&](std::string_view method, std::string_view) { reads += method == "read"; };
+  ASSERT_TRUE(index->warm({}));
+  // Three kinds of section; the share is a quarter, of which rows are a part.
+  EXPECT_GE(reads, 3 * kRows * kDim * sizeof(float) / (options.ram_bytes_max / 4));
+}
+
+TEST(SectionCache, StatusLeavesOutAnIndexThatCannotBeFound) {
+  const auto hooked = std::make_shared<HookStore>(imported(Metric::euclidean));
+  CachedProcess process(hooked, {});
+  ASSERT_TRUE(process.index()->warm({}));
+  const IndexName other{"another", "index"};
+  ASSERT_TRUE(process.database().create_index(other, {kDim, Metric::euclidean}, false));
+  const auto catalog = catalog_name(other.bucket);
+  int gets = 0;
+  hooked->before = [&](std::string_view method, std::string_view key) {
+    // Once to list what there is; later it is damaged.
+    if (method != "get" || key != catalog || ++gets != 2) return;
+    const std::vector<std::string> keys{catalog};
+    const std::vector<std::byte> garbage(100);
+    ASSERT_TRUE(hooked->remove(keys, base::Deadline::never()));
+    ASSERT_TRUE(hooked->create(catalog, garbage, base::Deadline::never()));
+  };
+  const auto status = process.database().cache_status(true);
+  ASSERT_TRUE(status);
+  ASSERT_THAT(status->indexes, SizeIs(1));
+  EXPECT_EQ(status->indexes[0].name.str(), kName.str());
+  EXPECT_GT(status->indexes[0].bytes[0], 0U);
 }
 
 TEST(SectionCache, OptionsThatCannotBeAreNamed) {

@@ -1,9 +1,8 @@
 #include "engine/section_layers.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 
+#include "engine/memory_limit.h"
 #include "varve/cache/compress.h"
 #include "varve/cache/disk.h"
 #include "varve/cache/memory.h"
@@ -12,7 +11,7 @@
 namespace varve::engine {
 namespace {
 
-constexpr std::uint64_t kRamShare = 4;  // one part in so many of the machine's memory
+constexpr std::uint64_t kRamShare = 4;  // one part in so many of the memory there is
 constexpr std::uint64_t kRamBytesMax = std::uint64_t{4} << 30;
 constexpr std::uint64_t kRamBytesInTests = std::uint64_t{256} << 20;
 // Sections that wait to be moved: of memory, one part in so many.
@@ -24,10 +23,8 @@ constexpr std::chrono::milliseconds kKnownTime{250};
 constexpr const char* kRedisNameSpace = "varve:sections";
 
 std::uint64_t default_ram_bytes() {
-  const long pages = ::sysconf(_SC_PHYS_PAGES), page_bytes = ::sysconf(_SC_PAGESIZE);
-  if (pages <= 0 || page_bytes <= 0) return kRamBytesInTests;
-  const auto bytes = static_cast<std::uint64_t>(pages) * static_cast<std::uint64_t>(page_bytes);
-  return std::min(kRamBytesMax, bytes / kRamShare);
+  const std::uint64_t bytes = memory_bytes("");
+  return bytes == 0 ? kRamBytesInTests : std::min(kRamBytesMax, bytes / kRamShare);
 }
 
 Result<std::unique_ptr<cache::EvictionPolicy>> policy_of(const CacheOptions& options) {
@@ -87,7 +84,7 @@ Result<std::shared_ptr<SectionCache>> make_section_cache(const CacheOptions& opt
   layered.clock = &clock;
   auto sections = std::make_shared<SectionCache>(
       cache::make_layered_cache(std::move(tiers), nullptr, std::move(layered)), options.disk_dir);
-  sections->restore_pins(clock.wall_ms());
+  sections->pins().restore(clock.wall_ms(), pool);
   return sections;
 }
 
@@ -98,7 +95,7 @@ std::shared_ptr<SectionCache> make_section_cache_in_memory(base::Clock& clock) {
 }
 
 CacheStatus status_of(cache::LayeredCache& layers) {
-  layers.settle();
+  for (std::size_t i = 0; i < layers.tier_count(); ++i) layers.tier(i).maintain();
   const cache::LayeredStats stats = layers.stats();
   CacheStatus status;
   for (std::size_t i = 0; i < stats.tiers.size(); ++i) {
@@ -111,7 +108,7 @@ CacheStatus status_of(cache::LayeredCache& layers) {
     of.items = tier.items;
     of.value_bytes = tier.value_bytes;
     of.raw_bytes = tier.raw_bytes;
-    of.resident_bytes = tier.resident_bytes + tier.held_bytes;
+    of.resident_bytes = std::max(tier.resident_bytes, tier.index_bytes) + tier.held_bytes;
     of.disk_bytes = tier.disk_bytes;
     of.capacity_bytes = layers.tier(i).capacity().bytes;
     of.pinned_items = tier.pinned_items;

@@ -1,5 +1,5 @@
 // Sections as the cache keeps them: laid out so that using one costs no decoding. The layouts live
-// in caches only; kSectionLayout changes with them.
+// in caches only; kSectionLayout changes with them and with the names of sections.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +15,9 @@
 
 namespace varve::engine {
 
-inline constexpr std::uint8_t kSectionLayout = 1;
+inline constexpr std::uint8_t kSectionLayout = 2;
+inline constexpr format::Section kCachedSections[] = {format::Section::rows, format::Section::ids,
+                                                      format::Section::metadata};
 
 // Makes the bytes to cache from a verified section. `corrupt`: the section is malformed.
 Result<cache::Handle> prepare_section(format::Section section, base::Bytes bytes,

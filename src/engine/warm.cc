@@ -1,46 +1,90 @@
 #include "engine/warm.h"
 
+#include <algorithm>
+
 #include "engine/section_cache.h"
 
 namespace varve::engine {
 namespace {
 
-// Read together: enough for the store to be busy, little beside any cache.
-constexpr std::size_t kPartsAtOnce = 64;
-constexpr format::Section kKinds[] = {format::Section::rows, format::Section::ids,
-                                      format::Section::metadata};
+// Read together, in the time of one call to the store: enough for it to be busy.
+constexpr std::uint64_t kBytesAtOnceMax = std::uint64_t{64} << 20;
+// Of the memory tier, one part in so many.
+constexpr std::uint64_t kBytesAtOnceShare = 4;
 
-Result<std::uint64_t> warm_all(const Core& core, const View& view, bool pins, std::int64_t until_ms,
-                               const ProgressSink& progress) {
-  const Generation& generation = *view.generation;
-  const auto parts = generation.parts();
+std::uint64_t bytes_at_once(SectionCache& sections) {
+  return std::min(kBytesAtOnceMax, sections.layers().tier(0).capacity().bytes / kBytesAtOnceShare);
+}
+
+std::uint64_t bytes_of(const PartView& part) {
   std::uint64_t bytes = 0;
-  for (std::size_t begin = 0; begin < parts.size(); begin += kPartsAtOnce) {
-    if (progress) progress({"warm", begin, parts.size(), "parts"});
-    const auto some = parts.subspan(begin, std::min(kPartsAtOnce, parts.size() - begin));
-    for (const format::Section kind : kKinds) {
-      std::vector<PartSlot*> slots;
-      for (const PartView& part : some) {
-        if (part.slot->ref.section(kind).stored_bytes > 0) slots.push_back(part.slot.get());
-      }
-      VARVE_TRY(const std::uint64_t more, core.env.sections->warm(core.env, generation.context(),
-                                                                  slots, kind, pins, until_ms));
-      bytes += more;
-    }
+  for (const format::Section section : kCachedSections) {
+    bytes += part.slot->ref.section(section).raw_bytes;
   }
   return bytes;
 }
 
+// The first of `parts`: at least one, and no more than so many bytes.
+std::span<const PartView> first_of(std::span<const PartView> parts, std::uint64_t bytes_max) {
+  std::uint64_t bytes = bytes_of(parts[0]);
+  std::size_t count = 1;
+  while (count < parts.size() && bytes + bytes_of(parts[count]) <= bytes_max) {
+    bytes += bytes_of(parts[count++]);
+  }
+  return parts.first(count);
+}
+
+Status warm_some(const Core& core, const Generation& generation, std::span<const PartView> parts,
+                 const Pinning& pinning, PinReport& report) {
+  for (const format::Section section : kCachedSections) {
+    std::vector<PartSlot*> slots;
+    for (const PartView& part : parts) {
+      if (part.slot->ref.section(section).stored_bytes > 0) slots.push_back(part.slot.get());
+    }
+    VARVE_TRY(const auto warmed,
+              core.env.sections->warm(core.env, generation.context(), slots, section, pinning));
+    report.bytes += warmed.bytes;
+    report.sections_not_on_disk += warmed.not_on_disk;
+  }
+  return {};
+}
+
+Result<PinReport> warm_all(const Core& core, const View& view, const Pinning& pinning,
+                           const ProgressSink& progress) {
+  const Generation& generation = *view.generation;
+  const std::uint64_t bytes_max = bytes_at_once(*core.env.sections);
+  const std::span<const PartView> all = generation.parts();
+  PinReport report;
+  for (auto left = all; !left.empty();) {
+    if (progress) progress({"warm", all.size() - left.size(), all.size(), "parts"});
+    const auto some = first_of(left, bytes_max);
+    VARVE_CHECK(warm_some(core, generation, some, pinning, report));
+    left = left.subspan(some.size());
+  }
+  return report;
+}
+
 }  // namespace
 
-Result<std::uint64_t> warm(const Core& core, const View& view, bool pins, std::int64_t until_ms,
-                           const ProgressSink& progress) {
-  auto bytes = warm_all(core, view, pins, until_ms, progress);
-  if (!pins) return bytes;
-  SectionCache& sections = *core.env.sections;
-  if (bytes) VARVE_CHECK(sections.remember_pin(core.index, until_ms));
-  if (!bytes) static_cast<void>(sections.unpin(core.index));
-  return bytes;
+Result<PinReport> warm(const Core& core, const View& view, const Pinning& pinning,
+                       const ProgressSink& progress) {
+  if (pinning.keep == Pinning::Keep::while_asked_for) {
+    return warm_all(core, view, pinning, progress);
+  }
+  SectionPins& pins = core.env.sections->pins();
+  const SectionPins::Pinned before = pins.pinned(core.index);
+  auto report = warm_all(core, view, pinning, progress);
+  const Status remembered = report ? pins.remember(core.index, pinning.until_ms) : Status{};
+  if (report && remembered) return report;
+  pins.take_back(core.index, before);
+  return report ? tl::unexpected(remembered.error()) : std::move(report);
+}
+
+Status follow_pin(const Core& core, const View& view) {
+  const auto pinning = core.env.sections->pins().find(core.index, core.env.clock->wall_ms());
+  if (!pinning) return {};
+  VARVE_CHECK(warm_all(core, view, *pinning, {}));
+  return {};
 }
 
 }  // namespace varve::engine

@@ -3,14 +3,19 @@
 
 #include "base/result.h"
 #include "engine/core.h"
+#include "engine/section_pins.h"
 #include "engine/view.h"
-#include "varve/types.h"
+#include "varve/database.h"
 
 namespace varve::engine {
 
-// All sections of the view, some parts at a time; returns their bytes. With `pins`, they stay in
-// memory until `until_ms` (since 1970; 0: no end); nothing stays pinned after an error.
-Result<std::uint64_t> warm(const Core& core, const View& view, bool pins, std::int64_t until_ms,
-                           const ProgressSink& progress);
+// All sections of the view, some parts at a time, so that they are few beside the memory tier.
+// With `pinning`, they stay; after an error those stay that did before. `overloaded`: pinned bytes
+// are at their limit.
+Result<PinReport> warm(const Core& core, const View& view, const Pinning& pinning,
+                       const ProgressSink& progress);
+
+// Pins what is new in the view, if the index is pinned; as far as it goes.
+Status follow_pin(const Core& core, const View& view);
 
 }  // namespace varve::engine

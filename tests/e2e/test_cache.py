@@ -76,6 +76,8 @@ def test_status_names_tiers_limits_and_indexes(varve, filled, tmp_path):
     assert status["indexes"][0]["bytes"]["disk"] > 0
     text = varve.ok(*flags, "cache", "status").out
     assert "ram-compressed" in text and "demo/cached" in text
+    assert "of this process, which has just begun: 0 loads" in text
+    assert status["loads"] == 0 and status["promotions"] == 0
 
 
 def test_bad_flags_are_named(varve, filled):
@@ -85,6 +87,8 @@ def test_bad_flags_are_named(varve, filled):
     varve.fails(2, "--cache-redis", "http://x", "cache", "status", says="cache.redis_url")
     varve.fails(3, "cache", "warm", "demo/none", says="demo/none")
     varve.fails(2, "cache", says="varve cache --help")
+    varve.fails(2, "cache", "pin", "demo/cached", "--ttl", "", says="no time span")
+    varve.fails(2, "cache", "pin", "demo/cached", "--ttl", "1w", says="12h")
 
 
 def test_a_folder_in_use_is_done_without(varve, filled, tmp_path):
@@ -96,6 +100,9 @@ def test_a_folder_in_use_is_done_without(varve, filled, tmp_path):
         assert put.stdout.readline()
         answer = varve.ok(*flags, "query", "demo/cached", "--vector", "[1,1,1,1]")
         assert "another process uses the cache" in answer.err
+        for verb in ["warm", "pin", "unpin", "evict"]:
+            varve.fails(4, *flags, "cache", verb, "demo/cached", says="cache.disk_dir")
+        varve.fails(4, *flags, "cache", "status", says="cache.disk_dir")
     finally:
         put.stdin.close()
         put.wait(timeout=command.TIMEOUT_S)

@@ -27,8 +27,9 @@ struct MemoryOptions {
 
 // `policy` decides what leaves when the tier is full; parts beyond the first use policy->fresh().
 // Named "ram", or "ram-compressed" with `encode`. Hits take no lock if
-// policy->touch_is_concurrent() and cost one atomic addition; letting go of the handle costs
-// another.
+// policy->touch_is_concurrent(): the thread writes down in a word of its own what it uses, and
+// clears it when it lets go of the handle. Beyond eight handles at once a thread counts in the
+// entries instead.
 std::unique_ptr<Tier> make_memory_tier(MemoryOptions options,
                                        std::unique_ptr<EvictionPolicy> policy);
 

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <optional>
 
 #include "base/result.h"
 #include "cli/duration.h"
@@ -15,9 +16,16 @@ namespace {
 
 struct Arguments {
   std::string name;
-  std::string ttl;
-  bool indexes = false;
+  std::optional<std::string> ttl;
 };
+
+Result<OpenIndex> open_cached(const Settings& settings, const std::string& name) {
+  VARVE_TRY(const IndexName parsed, parse_index_name(name));
+  OpenIndex open;
+  VARVE_TRY(open.database, open_database_and_cache(settings));
+  VARVE_TRY(open.index, open.database->open_index(parsed));
+  return open;
+}
 
 Json tier_json(const CacheTierStatus& tier) {
   return Json{{"tier", tier.name},
@@ -39,11 +47,16 @@ Json tier_json(const CacheTierStatus& tier) {
               {"corrupt", tier.corrupt}};
 }
 
+// Others use it too, and to search it may take minutes.
+bool is_searched(const CacheTierStatus& tier) { return tier.name != "redis"; }
+
 Json indexes_json(const CacheStatus& status) {
   Json indexes = Json::array();
   for (const CacheStatus::OfIndex& of : status.indexes) {
     Json bytes = Json::object();
-    for (std::size_t i = 0; i < of.bytes.size(); ++i) bytes[status.tiers[i].name] = of.bytes[i];
+    for (std::size_t i = 0; i < of.bytes.size(); ++i) {
+      if (is_searched(status.tiers[i])) bytes[status.tiers[i].name] = of.bytes[i];
+    }
     indexes.push_back(Json{{"name", of.name.str()}, {"bytes", bytes}});
   }
   return indexes;
@@ -83,19 +96,37 @@ std::string indexes_text(const CacheStatus& status) {
   Table table(std::move(columns));
   for (const CacheStatus::OfIndex& of : status.indexes) {
     std::vector<std::string> cells{of.name.str()};
-    for (const std::uint64_t bytes : of.bytes) cells.push_back(bytes_text(bytes));
+    for (std::size_t i = 0; i < of.bytes.size(); ++i) {
+      cells.push_back(is_searched(status.tiers[i]) ? bytes_text(of.bytes[i]) : "-");
+    }
     table.add(std::move(cells));
   }
   return "\n" + table.text();
 }
 
+std::string counters_text(const CacheStatus& status) {
+  return fmt::format(
+      "\nof this process, which has just begun: {} loads ({} failed, {} shared), {} promotions ({} "
+      "dropped), {} demotions ({} dropped)\n",
+      status.loads, status.load_errors, status.loads_shared, status.promotions,
+      status.promotions_dropped, status.demotions, status.demotions_dropped);
+}
+
 Result<int> show_status(const Settings& settings, const Arguments&) {
-  VARVE_TRY(auto database, open_database(settings));
+  VARVE_TRY(auto database, open_database_and_cache(settings));
   VARVE_TRY(const CacheStatus status, database->cache_status(true));
   Json tiers = Json::array();
   for (const CacheTierStatus& tier : status.tiers) tiers.push_back(tier_json(tier));
-  const Json json{{"tiers", tiers}, {"indexes", indexes_json(status)}};
-  print_document(settings, json, tiers_text(status) + indexes_text(status));
+  const Json json{{"tiers", tiers},
+                  {"loads", status.loads},
+                  {"load_errors", status.load_errors},
+                  {"loads_shared", status.loads_shared},
+                  {"promotions", status.promotions},
+                  {"promotions_dropped", status.promotions_dropped},
+                  {"demotions", status.demotions},
+                  {"demotions_dropped", status.demotions_dropped},
+                  {"indexes", indexes_json(status)}};
+  print_document(settings, json, tiers_text(status) + indexes_text(status) + counters_text(status));
   return kExitDone;
 }
 
@@ -106,7 +137,7 @@ void hint_at_folder(const Settings& settings) {
 }
 
 Result<int> warm(const Settings& settings, const Arguments& arguments) {
-  VARVE_TRY(const OpenIndex open, open_index(settings, arguments.name));
+  VARVE_TRY(const OpenIndex open, open_cached(settings, arguments.name));
   std::uint64_t bytes = 0;
   {
     ProgressPrinter progress("warm " + arguments.name, progress_style(settings.progress),
@@ -121,26 +152,31 @@ Result<int> warm(const Settings& settings, const Arguments& arguments) {
 
 Result<int> pin(const Settings& settings, const Arguments& arguments) {
   std::chrono::seconds ttl{0};
-  if (!arguments.ttl.empty()) {
-    VARVE_TRY(const auto parsed, parse_duration(arguments.ttl));
+  if (arguments.ttl) {
+    VARVE_TRY(const auto parsed, parse_duration(*arguments.ttl));
     ttl =
         std::max(std::chrono::seconds(1), std::chrono::duration_cast<std::chrono::seconds>(parsed));
   }
-  VARVE_TRY(const OpenIndex open, open_index(settings, arguments.name));
-  std::uint64_t bytes = 0;
+  VARVE_TRY(const OpenIndex open, open_cached(settings, arguments.name));
+  PinReport report;
   {
     ProgressPrinter progress("pin " + arguments.name, progress_style(settings.progress),
                              base::system_clock());
-    VARVE_TRY(bytes, open.index->pin(ttl, progress.sink()));
+    VARVE_TRY(report, open.index->pin(ttl, progress.sink()));
   }
-  const Json json{{"index", arguments.name}, {"pinned_bytes", bytes}};
+  const Json json{{"index", arguments.name},
+                  {"pinned_bytes", report.bytes},
+                  {"sections_not_on_disk", report.sections_not_on_disk}};
   print_document(settings, json, field_lines(json));
+  if (report.sections_not_on_disk > 0) {
+    note(settings, "the disk has no room for all of it: half of --cache-disk can be pinned");
+  }
   hint_at_folder(settings);
   return kExitDone;
 }
 
 Result<int> unpin(const Settings& settings, const Arguments& arguments) {
-  VARVE_TRY(const OpenIndex open, open_index(settings, arguments.name));
+  VARVE_TRY(const OpenIndex open, open_cached(settings, arguments.name));
   VARVE_TRY(const std::uint64_t sections, open.index->unpin());
   const Json json{{"index", arguments.name}, {"unpinned_sections", sections}};
   print_document(settings, json, field_lines(json));
@@ -148,7 +184,7 @@ Result<int> unpin(const Settings& settings, const Arguments& arguments) {
 }
 
 Result<int> evict(const Settings& settings, const Arguments& arguments) {
-  VARVE_TRY(const OpenIndex open, open_index(settings, arguments.name));
+  VARVE_TRY(const OpenIndex open, open_cached(settings, arguments.name));
   VARVE_TRY(const std::uint64_t bytes, open.index->evict());
   const Json json{{"index", arguments.name}, {"evicted_bytes", bytes}};
   print_document(settings, json, field_lines(json));
@@ -172,7 +208,11 @@ CLI::App* add_on_index(CLI::App& group, const VerbTable& verbs, const char* name
   CLI::App* command = group.add_subcommand(name, help);
   const auto arguments = choose(*command, verbs, run);
   command->add_option("INDEX", arguments->name, "bucket/index")->required();
-  if (run == pin) command->add_option("--ttl", arguments->ttl, "How long, such as 30m");
+  if (run != pin) return command;
+  // By a function: an empty text is one, not an option that was left out.
+  command->add_option_function<std::string>(
+      "--ttl", [arguments](const std::string& text) { arguments->ttl = text; },
+      "How long, such as 30m, 12h or 7d (default no end)");
   return command;
 }
 
