@@ -94,9 +94,10 @@ Result<int> bench_cache(const Settings& settings, const CacheArguments& argument
   print_document(settings, Json{{"bench", "cache"}, {"machine", machine}, {"rows", rows}},
                  table.text());
   note(settings,
-       fmt::format("times of one get, percentiles over batches of 64 (l3_cold: of each); "
-                   "real vectors: {}; on {}, commit {}",
-                   bench.vectors.name, machine["cpu"].get<std::string>(), built_commit()));
+       fmt::format(
+           "times of one get over batches of 64 (l3_cold: of each), p50 of the quietest turn; "
+           "real vectors: {}; on {}, commit {}",
+           bench.vectors.name, machine["cpu"].get<std::string>(), built_commit()));
   return kExitDone;
 }
 
