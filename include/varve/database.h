@@ -264,6 +264,7 @@ struct CacheTierStatus {
 struct CacheStatus {
   std::vector<CacheTierStatus> tiers;  // from the dearest to the cheapest
   std::uint64_t loads = 0, load_errors = 0, loads_shared = 0;
+  std::optional<CacheTierStatus> answers;  // with CacheOptions::answers_bytes_max
   std::uint64_t promotions = 0, promotions_dropped = 0;
   std::uint64_t demotions = 0, demotions_dropped = 0;
   // What each tier keeps of an index, in bytes, in the order of `tiers`; 0 of Redis, which is not

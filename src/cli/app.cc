@@ -31,7 +31,7 @@ struct GlobalFlags {
   std::string output = "table";
   std::string timeout = "60s";
   bool no_progress = false;
-  std::string cache_dir, cache_ram, cache_compressed, cache_disk, cache_redis;
+  std::string cache_dir, cache_ram, cache_compressed, cache_disk, cache_redis, cache_answers;
 };
 
 void declare_global_flags(CLI::App& app, GlobalFlags& flags, Settings& settings) {
@@ -51,6 +51,8 @@ void declare_global_flags(CLI::App& app, GlobalFlags& flags, Settings& settings)
   app.add_option("--cache-disk", flags.cache_disk, "Bytes of the folder (default and 0: no limit)");
   app.add_option("--cache-redis", flags.cache_redis,
                  "redis://host:port/db or unix:///path, shared by processes (default none)");
+  app.add_option("--cache-answers", flags.cache_answers,
+                 "Memory for answers to queries that are asked again (default and 0: none)");
   app.add_option("--cache-policy", settings.cache.policy,
                  "What stays in memory: an eviction policy");
   app.add_flag("-q,--quiet", settings.quiet, "Only data and errors");
@@ -88,6 +90,9 @@ Status apply_cache(const GlobalFlags& flags, CacheOptions& cache) {
   }
   if (!flags.cache_disk.empty()) {
     VARVE_TRY(cache.disk_bytes_max, parse_bytes("--cache-disk", flags.cache_disk));
+  }
+  if (!flags.cache_answers.empty()) {
+    VARVE_TRY(cache.answers_bytes_max, parse_bytes("--cache-answers", flags.cache_answers));
   }
   return {};
 }

@@ -76,7 +76,11 @@ Result<QueryLoadReport> run_query_load(Index& index, std::span<const std::vector
     const auto start = SteadyClock::now();
     VARVE_TRY(const QueryResult result, index.query(queries[popularity.draw()], load.options));
     us.push_back(std::chrono::duration<double, std::micro>(SteadyClock::now() - start).count());
-    add_tier_reads(result.performance, report.tier_reads);
+    if (result.performance.from_answer_cache) {
+      ++report.kept_answers;
+    } else {
+      add_tier_reads(result.performance, report.tier_reads);
+    }
     report.store_requests += result.performance.store_requests;
     report.store_bytes += result.performance.store_bytes;
     add_answer(result, answers);

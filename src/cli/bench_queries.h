@@ -20,6 +20,7 @@ struct QueryLoad {
 struct QueryLoadReport {
   double p50_us = 0, p99_us = 0, qps = 0;
   std::uint64_t store_requests = 0, store_bytes = 0;
+  std::uint64_t kept_answers = 0;  // of these queries, those that needed no search
   // Sections by where they came from, from the dearest tier to the store.
   std::vector<TierReads> tier_reads;
   // Of all keys and distances in the order of the queries: equal loads on equal data give equal

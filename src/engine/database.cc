@@ -89,6 +89,9 @@ class StoredDatabase final : public Database {
 
   Result<CacheStatus> cache_status(bool indexes) override {
     CacheStatus status = status_of(env_.sections->layers());
+    if (env_.answers != nullptr) {
+      status.answers = status_of("answers", env_.answers->stats(), env_.answers->bytes_max());
+    }
     if (!indexes) return status;
     VARVE_TRY(const auto names, list_indexes());
     std::vector<std::unordered_map<std::string, std::uint64_t>> tiers;

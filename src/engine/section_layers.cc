@@ -94,31 +94,36 @@ std::shared_ptr<SectionCache> make_section_cache_in_memory(base::Clock& clock) {
   return std::move(*make_section_cache(options, clock, nullptr));
 }
 
+CacheTierStatus status_of(std::string_view name, const cache::TierStats& stats,
+                          std::uint64_t capacity_bytes) {
+  CacheTierStatus status;
+  status.name = name;
+  status.available = stats.available;
+  status.hits = stats.hits;
+  status.misses = stats.misses;
+  status.items = stats.items;
+  status.value_bytes = stats.value_bytes;
+  status.raw_bytes = stats.raw_bytes;
+  status.resident_bytes = std::max(stats.resident_bytes, stats.index_bytes) + stats.held_bytes;
+  status.disk_bytes = stats.disk_bytes;
+  status.capacity_bytes = capacity_bytes;
+  status.pinned_items = stats.pinned_items;
+  status.pinned_bytes = stats.pinned_bytes;
+  status.evicted = stats.evicted;
+  status.expired = stats.expired;
+  status.rejected = stats.rejected;
+  status.errors = stats.errors;
+  status.corrupt = stats.corrupt;
+  return status;
+}
+
 CacheStatus status_of(cache::LayeredCache& layers) {
   for (std::size_t i = 0; i < layers.tier_count(); ++i) layers.tier(i).maintain();
   const cache::LayeredStats stats = layers.stats();
   CacheStatus status;
   for (std::size_t i = 0; i < stats.tiers.size(); ++i) {
     const auto& [name, tier] = stats.tiers[i];
-    CacheTierStatus of;
-    of.name = name;
-    of.available = tier.available;
-    of.hits = tier.hits;
-    of.misses = tier.misses;
-    of.items = tier.items;
-    of.value_bytes = tier.value_bytes;
-    of.raw_bytes = tier.raw_bytes;
-    of.resident_bytes = std::max(tier.resident_bytes, tier.index_bytes) + tier.held_bytes;
-    of.disk_bytes = tier.disk_bytes;
-    of.capacity_bytes = layers.tier(i).capacity().bytes;
-    of.pinned_items = tier.pinned_items;
-    of.pinned_bytes = tier.pinned_bytes;
-    of.evicted = tier.evicted;
-    of.expired = tier.expired;
-    of.rejected = tier.rejected;
-    of.errors = tier.errors;
-    of.corrupt = tier.corrupt;
-    status.tiers.push_back(std::move(of));
+    status.tiers.push_back(status_of(name, tier, layers.tier(i).capacity().bytes));
   }
   status.loads = stats.loads;
   status.load_errors = stats.load_errors;

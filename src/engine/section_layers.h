@@ -19,5 +19,7 @@ Result<std::shared_ptr<SectionCache>> make_section_cache(const CacheOptions& opt
 std::shared_ptr<SectionCache> make_section_cache_in_memory(base::Clock& clock);
 
 CacheStatus status_of(cache::LayeredCache& layers);
+CacheTierStatus status_of(std::string_view name, const cache::TierStats& stats,
+                          std::uint64_t capacity_bytes);
 
 }  // namespace varve::engine

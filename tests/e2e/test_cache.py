@@ -46,6 +46,18 @@ def test_answers_do_not_depend_on_the_cache(varve, filled, tmp_path):
         assert load(varve, filled, *flags)["answers_hash"] == expected["answers_hash"], flags
 
 
+def test_answers_are_kept_as_long_as_nothing_is_written(varve, filled):
+    expected = load(varve, filled)
+    assert expected["kept_answers"] == 0
+    kept = load(varve, filled, "--cache-answers", "1MB")
+    assert kept["answers_hash"] == expected["answers_hash"]
+    # 200 queries were asked 400 times; each is searched for once.
+    assert 200 < kept["kept_answers"] < 400
+    status = varve.json("--cache-answers", "1MB", "cache", "status")
+    assert status["answers"]["capacity_bytes"] == 1_000_000
+    assert varve.json("cache", "status")["answers"] is None
+
+
 def test_a_restarted_process_is_warm_from_disk(varve, filled, tmp_path):
     flags = ["--cache", tmp_path / "c"]
     assert varve.json(*flags, "cache", "warm", "demo/cached")["bytes"] > 6000 * 4

@@ -34,6 +34,9 @@ struct MemoryShared {
   bool has_listener() const { return owner != nullptr || on_removal; }
 };
 
+// Evicted at most at a time, so that nobody waits for long.
+inline constexpr std::size_t kEntriesPerStep = 64;
+
 // Entries that left, to be told after the lock was given back.
 using Departures = std::vector<Removal>;
 

@@ -54,6 +54,7 @@ Result<int> bench_queries(const Settings& settings, const Arguments& arguments) 
            {"p50_us", report.p50_us},
            {"p99_us", report.p99_us},
            {"qps", report.qps},
+           {"kept_answers", report.kept_answers},
            {"store_requests", report.store_requests},
            {"store_bytes", report.store_bytes},
            {"answers_hash", report.answers_hash}};

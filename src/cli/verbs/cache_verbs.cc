@@ -75,7 +75,9 @@ std::string tiers_text(const CacheStatus& status) {
                {"limit", Align::right},
                {"pinned", Align::right},
                {"state", Align::left}});
-  for (const CacheTierStatus& tier : status.tiers) {
+  std::vector<CacheTierStatus> tiers = status.tiers;
+  if (status.answers) tiers.insert(tiers.begin(), *status.answers);
+  for (const CacheTierStatus& tier : tiers) {
     const double ratio = tier.value_bytes == 0 ? 1
                                                : static_cast<double>(tier.raw_bytes) /
                                                      static_cast<double>(tier.value_bytes);
@@ -118,6 +120,7 @@ Result<int> show_status(const Settings& settings, const Arguments&) {
   Json tiers = Json::array();
   for (const CacheTierStatus& tier : status.tiers) tiers.push_back(tier_json(tier));
   const Json json{{"tiers", tiers},
+                  {"answers", status.answers ? tier_json(*status.answers) : Json()},
                   {"loads", status.loads},
                   {"load_errors", status.load_errors},
                   {"loads_shared", status.loads_shared},
