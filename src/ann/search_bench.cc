@@ -1,4 +1,4 @@
-// The three searches side by side, one thread, one query at a time. Counter: recall@10 against the
+// The searches side by side, one thread, one query at a time. Counter: recall@10 against the
 // exact answer; compare times at equal recall. hnswlib runs without its own vector code and
 // prefetches (hnsw.cc says why), so a native build of it is somewhat faster than here.
 #include <benchmark/benchmark.h>
@@ -48,6 +48,7 @@ std::unique_ptr<Set> build(const std::string& name) {
   set->searches["flat"] = make_flat(rows, Metric::euclidean);
   set->searches["hnsw"] = make_hnsw(rows, Metric::euclidean, {});
   set->searches["clustered"] = make_clustered(rows, Metric::euclidean, {}, *pool);
+  set->searches["coded"] = make_coded(rows, Metric::euclidean, {}, *pool);
   for (std::size_t q = 0; q < kQueries; ++q) {
     const auto exact =
         set->searches["flat"]->search({set->queries.row(q), all->dim}, kNeighbors, {});
@@ -87,7 +88,7 @@ void run(benchmark::State& state, const std::string& data, const std::string& se
 
 const bool kRegistered = [] {
   for (const std::string data : {"generated_20k_128", "fashion_20k"}) {
-    for (const std::string search : {"flat", "hnsw", "clustered"}) {
+    for (const std::string search : {"flat", "hnsw", "clustered", "coded"}) {
       for (const double recall : {0.95, 0.99, 0.999}) {
         if (search == "flat" && recall > 0.95) continue;
         const std::string title =

@@ -41,7 +41,7 @@ class VectorSearch {
   virtual std::size_t resident_bytes() const = 0;
 };
 
-// Every row, every time.  All three borrow nothing: rows are copied in.
+// Every row, every time. All searches borrow nothing: rows are copied in.
 std::unique_ptr<VectorSearch> make_flat(const kernels::Rows& rows, Metric metric);
 
 // hnswlib's graph with Varve's kernels. `ef_construction` and `m` as in the HNSW paper.
@@ -60,5 +60,9 @@ struct ClusteredOptions {
 };
 std::unique_ptr<VectorSearch> make_clustered(const kernels::Rows& rows, Metric metric,
                                              const ClusteredOptions& options, base::Pool& pool);
+// The same clusters; their rows are looked at by sign codes first, and only those that the codes
+// leave by themselves.
+std::unique_ptr<VectorSearch> make_coded(const kernels::Rows& rows, Metric metric,
+                                         const ClusteredOptions& options, base::Pool& pool);
 
 }  // namespace varve::ann

@@ -35,6 +35,11 @@ const std::vector<Maker>& makers() {
          const auto pool = base::make_thread_pool(1);
          return make_clustered(rows, metric, {.clusters = 50}, *pool);
        }},
+      {"coded",
+       [](const kernels::Rows& rows, Metric metric) {
+         const auto pool = base::make_thread_pool(1);
+         return make_coded(rows, metric, {.clusters = 50}, *pool);
+       }},
   };
   return all;
 }
@@ -58,7 +63,8 @@ class Contract : public testing::TestWithParam<Case> {
 INSTANTIATE_TEST_SUITE_P(All, Contract,
                          testing::Values(Case{0, Metric::euclidean}, Case{0, Metric::cosine},
                                          Case{1, Metric::euclidean}, Case{1, Metric::cosine},
-                                         Case{2, Metric::euclidean}, Case{2, Metric::cosine}),
+                                         Case{2, Metric::euclidean}, Case{2, Metric::cosine},
+                                         Case{3, Metric::euclidean}, Case{3, Metric::cosine}),
                          [](const auto& tested) {
                            return std::string(makers()[tested.param.maker].name) +
                                   (tested.param.metric == Metric::cosine ? "_cosine"

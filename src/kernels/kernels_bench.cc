@@ -9,6 +9,8 @@
 #include <vector>
 
 #include "kernels/distance.h"
+#include "kernels/rotation.h"
+#include "kernels/sign_codes.h"
 #include "kernels/top_k.h"
 
 namespace varve::kernels {
@@ -135,6 +137,56 @@ void narrow_and_widen(benchmark::State& state) {
   state.SetBytesProcessed(state.iterations() * static_cast<std::int64_t>(values.size() * 4));
 }
 BENCHMARK(narrow_and_widen)->DenseRange(1, 5);
+
+// A rotation, and the table of its result: what each query costs before it looks at a row.
+void rotate_and_tabulate(benchmark::State& state) {
+  const auto dim = static_cast<std::uint32_t>(state.range(0));
+  const Rotation rotation(dim, 1);
+  const auto query = random_floats(dim);
+  std::vector<float> rotated(rotation.padded_dim());
+  SignTable table;
+  for (auto _ : state) {
+    rotation.apply(query.data(), rotated.data());
+    table.set(rotated.data(), rotation.padded_dim());
+    benchmark::DoNotOptimize(table.entries());
+  }
+}
+BENCHMARK(rotate_and_tabulate)->Arg(128)->Arg(784)->Arg(1024)->Arg(1536);
+
+// Codes of 512 KB, in the second-level cache, of which one row in a hundred is near enough.
+void sign_scan(benchmark::State& state) {
+  const auto dim = static_cast<std::uint32_t>(state.range(0));
+  const std::size_t blocks = (std::size_t{1} << 19) / sign_block_bytes(dim);
+  const std::size_t rows = blocks * kSignBlockRows;
+  std::mt19937 random(1);
+  std::normal_distribution<float> normal;
+  std::vector<float> query(dim), row(dim);
+  for (float& value : query) value = normal(random);
+  const std::vector<float> centroid(dim);
+  std::vector<std::byte> codes(blocks * sign_block_bytes(dim));
+  for (std::size_t i = 0; i < rows; ++i) {
+    for (float& value : row) value = normal(random);
+    encode_signs(row.data(), centroid.data(), dim, i % kSignBlockRows,
+                 codes.data() + i / kSignBlockRows * sign_block_bytes(dim));
+  }
+  SignTable table;
+  table.set(query.data(), dim);
+  std::vector<SignHit> hits(rows);
+  const auto to_centroid = static_cast<float>(dim);
+  std::size_t found = scan_signs(table, codes.data(), rows, to_centroid, 1e9F, hits.data());
+  std::nth_element(hits.begin(), hits.begin() + static_cast<long>(rows / 100), hits.end(),
+                   [](const SignHit& a, const SignHit& b) { return a.lower < b.lower; });
+  const float limit = hits[rows / 100].lower;
+  for (auto _ : state) {
+    found = scan_signs(table, codes.data(), rows, to_centroid, limit, hits.data());
+    benchmark::DoNotOptimize(found);
+    benchmark::ClobberMemory();
+  }
+  const auto done = static_cast<double>(state.iterations()) * static_cast<double>(rows);
+  state.counters["per_vector"] =
+      benchmark::Counter(done, benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
+}
+BENCHMARK(sign_scan)->Arg(128)->Arg(832)->Arg(1024)->Arg(1536);
 
 void exact(benchmark::State& state) {
   const auto dim = static_cast<std::uint32_t>(state.range(0));
