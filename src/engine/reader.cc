@@ -77,7 +77,7 @@ Result<std::optional<View>> Reader::try_refresh(format::Head& head) {
     // What this process committed meanwhile is newer than what was just read.
     if (head.version < head_version_) return std::nullopt;
     replaced = adopt_locked(generation, head);
-    owned = owned_epoch_ == head.epoch;
+    owned = owned_epoch_ == head.epoch && appending_ == 0;
     tail = tail_;
     view = View{generation, tail, tail->count(), head.version, head.epoch};
   }
@@ -151,6 +151,15 @@ void Reader::own(std::shared_ptr<const Generation> generation, std::shared_ptr<T
 void Reader::disown() {
   std::lock_guard lock(mutex_);
   owned_epoch_.reset();
+}
+
+Reader::Appending::Appending(Reader& reader) : reader_(reader) {
+  std::lock_guard lock(reader_.mutex_);
+  ++reader_.appending_;
+}
+Reader::Appending::~Appending() {
+  std::lock_guard lock(reader_.mutex_);
+  --reader_.appending_;
 }
 
 void Reader::append(std::shared_ptr<const format::LogBatch> batch) {

@@ -42,6 +42,18 @@ class Reader {
   void own(std::shared_ptr<const Generation> generation, std::shared_ptr<Tail> tail,
            const format::Head& head);
   void disown();
+  // While one lives, a batch of this process may stand in the log and not in the tail. Other
+  // processes may have answered with it already, so readers look at the log themselves.
+  class Appending {
+   public:
+    explicit Appending(Reader& reader);
+    ~Appending();
+    Appending(const Appending&) = delete;
+    Appending& operator=(const Appending&) = delete;
+
+   private:
+    Reader& reader_;
+  };
   // An acknowledged batch of this process; call before the acknowledgement is passed on.
   void append(std::shared_ptr<const format::LogBatch> batch);
   // This process committed `head`, whose manifest is loaded as `generation`.
@@ -67,6 +79,7 @@ class Reader {
   std::shared_ptr<Tail> tail_ VARVE_GUARDED_BY(mutex_);
   std::uint64_t head_version_ VARVE_GUARDED_BY(mutex_) = 0;
   std::optional<std::uint64_t> owned_epoch_ VARVE_GUARDED_BY(mutex_);
+  unsigned appending_ VARVE_GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace varve::engine

@@ -124,6 +124,7 @@ Result<std::optional<format::LogPosition>> Writer::try_append(std::span<const fo
   const base::Nonce nonce = base::make_nonce(*env_.random);
   const base::Bytes object =
       format::encode_batch(position, previous_, ops, dim_, index_, key, nonce);
+  const Reader::Appending appending(reader_);
   auto outcome = put_once(env_, key, object, index_, nonce);
   if (!outcome) {
     // Unknown: the batch may land any time. The lane closes; the next take-over either replays it
