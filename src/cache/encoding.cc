@@ -148,7 +148,7 @@ Handle decode_value(const Handle& value) {
 
 Handle portable_value(const Handle& value) {
   if (value.method() != static_cast<std::uint8_t>(Method::zstd_dictionary)) return value;
-  const Handle raw = decode_value(value);
+  Handle raw = decode_value(value);
   if (!raw) return raw;
   constexpr int kLevel = 3;
   return handle_of(codec::encode(raw.bytes(), {.floats = false, .zstd_level = kLevel}), raw);

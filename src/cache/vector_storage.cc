@@ -91,7 +91,7 @@ std::optional<VectorGets::Got> VectorGets::next() {
 }
 
 Result<std::unique_ptr<EfficientVectorStorage>> EfficientVectorStorage::open(
-    VectorStorageOptions options) {
+    const VectorStorageOptions& options) {
   VARVE_CHECK(check_options(options));
   const Encode encode = compressed({.floats = true, .zstd_level = options.zstd_level});
   StoreSourceOptions packs;

@@ -86,7 +86,7 @@ class EfficientVectorStorage {
  public:
   // `invalid` names the field of the options. `conflict`: another process has the folder. Otherwise
   // the errors of the store.
-  static Result<std::unique_ptr<EfficientVectorStorage>> open(VectorStorageOptions options);
+  static Result<std::unique_ptr<EfficientVectorStorage>> open(const VectorStorageOptions& options);
   ~EfficientVectorStorage();
 
   // Durable in the store when it returns. `invalid` names key or vector: an empty vector, or one of

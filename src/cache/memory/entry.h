@@ -151,8 +151,8 @@ class Slab {
     return {group, shifted - (std::uint64_t{kSlotsPerChunk} << group)};
   }
   static const Header& header_of(const Entry& entry) {
-    const auto address = reinterpret_cast<std::uintptr_t>(&entry);
-    return *reinterpret_cast<const Header*>(address & ~std::uintptr_t{kChunkBytes - 1});
+    const std::size_t offset = reinterpret_cast<std::uintptr_t>(&entry) & (kChunkBytes - 1);
+    return *reinterpret_cast<const Header*>(reinterpret_cast<const std::byte*>(&entry) - offset);
   }
   void add_chunk();
 

@@ -15,7 +15,7 @@ bool register_process() { return membarrier(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPE
 
 // False: readers left the fence to this thread and the kernel refused it.
 bool fence_on_every_core() {
-  if (is_asymmetric) return membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED) == 0;
+  if (kIsAsymmetric) return membarrier(MEMBARRIER_CMD_PRIVATE_EXPEDITED) == 0;
   // The words are written by exchange, which is a fence of its own.
   static std::atomic<int> order{0};
   order.fetch_add(1, std::memory_order_seq_cst);
@@ -24,7 +24,7 @@ bool fence_on_every_core() {
 
 }  // namespace
 
-const bool is_asymmetric = register_process();
+const bool kIsAsymmetric = register_process();
 
 std::optional<std::vector<const Pinned*>> announced() {
   if (!fence_on_every_core()) return std::nullopt;

@@ -20,14 +20,14 @@ namespace varve::cache {
 namespace hazard {
 
 // Whether removers pay for readers.
-extern const bool is_asymmetric;
+extern const bool kIsAsymmetric;
 
 // Says that a handle needs `entry`, before anything of it is looked at.
 inline void announce(std::atomic<Pinned*>& word, Pinned* entry) {
 #ifdef __SANITIZE_THREAD__
   word.exchange(entry, std::memory_order_seq_cst);
 #else
-  if (is_asymmetric) [[likely]] {
+  if (kIsAsymmetric) [[likely]] {
     word.store(entry, std::memory_order_release);
     std::atomic_signal_fence(std::memory_order_seq_cst);
     return;

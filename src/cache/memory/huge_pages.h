@@ -17,7 +17,7 @@ inline void wish_for_huge_pages(void* begin, std::size_t bytes) {
   const auto first = reinterpret_cast<std::uintptr_t>(begin);
   const std::uintptr_t from = (first + kHugePageBytes - 1) & ~(kHugePageBytes - 1);
   const std::uintptr_t to = (first + bytes) & ~(kHugePageBytes - 1);
-  if (from < to) ::madvise(reinterpret_cast<void*>(from), to - from, MADV_HUGEPAGE);
+  if (from < to) ::madvise(static_cast<char*>(begin) + (from - first), to - from, MADV_HUGEPAGE);
 }
 
 }  // namespace varve::cache

@@ -103,7 +103,7 @@ void* take_pages(std::size_t bytes, std::size_t& taken) {
     all.free.give(region);
     run = all.free.take(taken);
   }
-  return reinterpret_cast<void*>(run.first);
+  return reinterpret_cast<void*>(run.first);  // NOLINT(performance-no-int-to-ptr): runs are numbers
 }
 
 void give_pages(void* begin, std::size_t taken) {
