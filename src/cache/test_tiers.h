@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "cache/disk/memory_files.h"
+#include "cache/forwarding_tier.h"
 #include "varve/cache/compress.h"
 #include "varve/cache/disk.h"
 #include "varve/cache/memory.h"
@@ -66,9 +67,10 @@ class ClockOfTest final : public base::Clock {
 };
 
 // A disk tier on files in memory, with all that it needs.
-class DiskTierOfTest final : public Tier {
+class DiskTierOfTest final : public ForwardingTier {
  public:
-  DiskTierOfTest(const TierSetup& setup, std::string_view policy) : clock_(setup.now_ms) {
+  DiskTierOfTest(const TierSetup& setup, std::string_view policy)
+      : ForwardingTier(nullptr), clock_(setup.now_ms) {
     DiskOptions options;
     options.folder = "tier";
     options.capacity = setup.capacity;
@@ -80,28 +82,14 @@ class DiskTierOfTest final : public Tier {
     tier_ = std::move(*tier);
   }
 
-  std::string_view name() const override { return tier_->name(); }
-  Handle get(const Key& key) override { return tier_->get(key); }
-  bool put(const Key& key, const Handle& value, const PutOptions& options) override {
-    return tier_->put(key, value, options);
-  }
-  bool remove(const Key& key) override { return tier_->remove(key); }
-  bool may_contain(const Key& key) const override { return tier_->may_contain(key); }
-  bool pin(const Key& key, std::int64_t until_ms) override { return tier_->pin(key, until_ms); }
-  bool unpin(const Key& key) override { return tier_->unpin(key); }
-  bool is_pinned(const Key& key) const override { return tier_->is_pinned(key); }
-  void each(const Visit& take) const override { tier_->each(take); }
-  void set_capacity(const Capacity& capacity) override { tier_->set_capacity(capacity); }
-  Capacity capacity() const override { return tier_->capacity(); }
-  TierStats stats() const override { return tier_->stats(); }
-  void maintain() override { tier_->maintain(); }
-  bool is_persistent() const override { return true; }
-  void set_owner(TierOwner* owner) override { tier_->set_owner(owner); }
+  // Uses the others to its end.
+  ~DiskTierOfTest() override { tier_.reset(); }
+  DiskTierOfTest(const DiskTierOfTest&) = delete;
+  DiskTierOfTest& operator=(const DiskTierOfTest&) = delete;
 
  private:
   ClockOfTest clock_;
   MemoryFiles files_;
-  std::unique_ptr<Tier> tier_;  // last: uses the others to its end
 };
 
 // A new kind of tier is one more line here.

@@ -8,6 +8,7 @@
 #include <iostream>
 
 #include "base/pool.h"
+#include "cache/forwarding_tier.h"
 #include "cache/layered/history_log.h"
 #include "varve/cache/layered.h"
 
@@ -23,12 +24,11 @@ std::uint64_t from_environment(const char* name, std::uint64_t otherwise) {
 }
 
 // Lets other threads run in the middle of things, and may say that it outlives the process.
-class YieldingTier final : public Tier {
+class YieldingTier final : public ForwardingTier {
  public:
   YieldingTier(std::unique_ptr<Tier> tier, bool is_persistent, std::uint64_t seed)
-      : tier_(std::move(tier)), is_persistent_(is_persistent), random_(seed) {}
+      : ForwardingTier(std::move(tier)), is_persistent_(is_persistent), random_(seed) {}
 
-  std::string_view name() const override { return tier_->name(); }
   Handle get(const Key& key) override {
     const Around around(*this);
     return tier_->get(key);
@@ -49,16 +49,7 @@ class YieldingTier final : public Tier {
     const Around around(*this);
     return tier_->may_contain(key);
   }
-  bool pin(const Key& key, std::int64_t until_ms) override { return tier_->pin(key, until_ms); }
-  bool unpin(const Key& key) override { return tier_->unpin(key); }
-  bool is_pinned(const Key& key) const override { return tier_->is_pinned(key); }
-  void each(const Visit& take) const override { tier_->each(take); }
-  void set_capacity(const Capacity& capacity) override { tier_->set_capacity(capacity); }
-  Capacity capacity() const override { return tier_->capacity(); }
-  TierStats stats() const override { return tier_->stats(); }
-  void maintain() override { tier_->maintain(); }
   bool is_persistent() const override { return is_persistent_; }
-  void set_owner(TierOwner* owner) override { tier_->set_owner(owner); }
 
  private:
   struct Around {
@@ -72,7 +63,6 @@ class YieldingTier final : public Tier {
     if (random_.below(16) == 0) std::this_thread::yield();
   }
 
-  const std::unique_ptr<Tier> tier_;
   const bool is_persistent_;
   mutable base::Random random_;
 };

@@ -6,32 +6,6 @@
 namespace varve::cache {
 namespace {
 
-// A tier that returns what it likes.
-class LyingTier final : public Tier {
- public:
-  std::string_view name() const override { return "liar"; }
-  Handle get(const Key&) override {
-    Handle handle = handle_of_text(noise(100, ++count_));
-    handle.set_encoding(static_cast<std::uint8_t>(count_ % 256), count_ * 37 % 5000);
-    return handle.method() == 0 ? Handle() : handle;
-  }
-  bool put(const Key&, const Handle&, const PutOptions&) override { return count_ % 2 == 0; }
-  bool remove(const Key&) override { return false; }
-  bool may_contain(const Key&) const override { return count_ % 3 == 0; }
-  bool pin(const Key&, std::int64_t) override { return false; }
-  bool unpin(const Key&) override { return false; }
-  void each(const Visit&) const override {}
-  void set_capacity(const Capacity&) override {}
-  Capacity capacity() const override { return {}; }
-  TierStats stats() const override { return {}; }
-  void maintain() override {}
-  bool is_persistent() const override { return true; }
-  void set_owner(TierOwner*) override {}
-
- private:
-  std::uint64_t count_ = 0;
-};
-
 // Keeps nothing.
 class EmptyTier : public Tier {
  public:
@@ -48,6 +22,23 @@ class EmptyTier : public Tier {
   TierStats stats() const override { return {}; }
   void maintain() override {}
   void set_owner(TierOwner*) override {}
+};
+
+// A tier that returns what it likes.
+class LyingTier final : public EmptyTier {
+ public:
+  std::string_view name() const override { return "liar"; }
+  Handle get(const Key&) override {
+    Handle handle = handle_of_text(noise(100, ++count_));
+    handle.set_encoding(static_cast<std::uint8_t>(count_ % 256), count_ * 37 % 5000);
+    return handle.method() == 0 ? Handle() : handle;
+  }
+  bool put(const Key&, const Handle&, const PutOptions&) override { return count_ % 2 == 0; }
+  bool may_contain(const Key&) const override { return count_ % 3 == 0; }
+  bool is_persistent() const override { return true; }
+
+ private:
+  std::uint64_t count_ = 0;
 };
 
 // Tells its owner of an entry at the last moment, as a recovery does that ends with its tier.
