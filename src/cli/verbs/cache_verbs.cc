@@ -133,6 +133,12 @@ Result<int> show_status(const Settings& settings, const Arguments&) {
   return kExitDone;
 }
 
+// Writes lie in the log until they are folded, and the log is in memory anyway.
+void say_why_nothing(const Settings& settings, std::uint64_t bytes) {
+  if (bytes > 0) return;
+  note(settings, "nothing is in clusters yet: `varve index compact` brings it there");
+}
+
 // Without it, what a command does to the cache ends with the command.
 void hint_at_folder(const Settings& settings) {
   if (!settings.cache.disk_dir.empty() || !settings.cache.redis_url.empty()) return;
@@ -149,6 +155,7 @@ Result<int> warm(const Settings& settings, const Arguments& arguments) {
   }
   const Json json{{"index", arguments.name}, {"bytes", bytes}};
   print_document(settings, json, field_lines(json));
+  say_why_nothing(settings, bytes);
   hint_at_folder(settings);
   return kExitDone;
 }
@@ -171,6 +178,7 @@ Result<int> pin(const Settings& settings, const Arguments& arguments) {
                   {"pinned_bytes", report.bytes},
                   {"sections_not_on_disk", report.sections_not_on_disk}};
   print_document(settings, json, field_lines(json));
+  say_why_nothing(settings, report.bytes);
   if (report.sections_not_on_disk > 0) {
     note(settings, "the disk has no room for all of it: half of --cache-disk can be pinned");
   }
