@@ -11,7 +11,6 @@ namespace varve::format {
 namespace {
 
 constexpr std::string_view kMagic = "VARVE\r\n\x1a";
-constexpr std::uint16_t kVersion = 1;
 constexpr std::size_t kFixedBytes = 74;
 constexpr std::size_t kCrcBytes = 4;
 constexpr std::size_t kHeaderAlign = 64;
@@ -24,7 +23,10 @@ Status read_header(Reader& reader, base::ByteSpan object, Envelope& envelope) {
     reader.fail("magic", "not a Varve object");
   }
   const std::uint16_t version = reader.u16("format version");
-  if (version != kVersion) reader.fail("format version", fmt::format("unknown: {}", version));
+  envelope.identity.version = version;
+  if (version < 1 || version > kVersionMax) {
+    reader.fail("format version", fmt::format("unknown: {}", version));
+  }
   const std::uint16_t kind = reader.u16("kind");
   envelope.header_bytes = reader.u32("header bytes");
   envelope.identity.index = reader.uuid("index uuid");
@@ -92,7 +94,7 @@ void seal_envelope(const Identity& identity, std::span<std::byte> object) {
   VARVE_ASSERT(object.size() >= header_bytes);
   Writer writer;
   writer.bytes(base::as_bytes(kMagic));
-  writer.u16(kVersion);
+  writer.u16(identity.version);
   writer.u16(static_cast<std::uint16_t>(identity.kind));
   writer.u32(static_cast<std::uint32_t>(header_bytes));
   writer.uuid(identity.index);

@@ -45,11 +45,16 @@ enum class Kind : std::uint16_t {
 };
 std::string_view to_string(Kind kind);
 
+// 1: everything. 2: groups with codes, and manifests that list such groups. An object gets the
+// least version that can say what it says.
+inline constexpr std::uint16_t kVersionMax = 2;
+
 struct Identity {
   Kind kind = Kind::head;
   Uuid index;
   std::string name;  // the key that the object is stored under
   base::Nonce nonce;
+  std::uint16_t version = 1;
 };
 
 struct Envelope {

@@ -11,19 +11,20 @@ namespace varve::format {
 namespace {
 
 // Every format version that was ever written is read for ever: the files are never changed.
-std::filesystem::path golden_path(const std::string& file) {
-  return std::filesystem::path(VARVE_SOURCE_DIR) / "tests/compat/v1" / (file + ".bin");
+std::filesystem::path golden_path(const SampleObject& sample) {
+  return std::filesystem::path(VARVE_SOURCE_DIR) / "tests/compat" / sample.folder /
+         (sample.file + ".bin");
 }
 
-base::Bytes read_golden(const std::string& file) {
-  std::ifstream in(golden_path(file), std::ios::binary);
-  EXPECT_TRUE(in.is_open()) << golden_path(file);
+base::Bytes read_golden(const SampleObject& sample) {
+  std::ifstream in(golden_path(sample), std::ios::binary);
+  EXPECT_TRUE(in.is_open()) << golden_path(sample);
   return base::Bytes(std::string(std::istreambuf_iterator<char>(in), {}));
 }
 
-TEST(Golden, EveryFileOfVersion1IsReadFieldByField) {
+TEST(Golden, EveryFileOfEveryVersionIsReadFieldByField) {
   for (const SampleObject& sample : sample_objects()) {
-    const auto equal = sample.decode(read_golden(sample.file), sample.index, sample.name);
+    const auto equal = sample.decode(read_golden(sample), sample.index, sample.name);
     ASSERT_TRUE(equal.has_value()) << sample.file << ": " << equal.error().message;
     EXPECT_TRUE(*equal) << sample.file;
   }
@@ -32,7 +33,7 @@ TEST(Golden, EveryFileOfVersion1IsReadFieldByField) {
 TEST(Golden, TheSameStructuresGiveTheSameBytes) {
   for (const SampleObject& sample : sample_objects()) {
     if (!sample.exact) continue;
-    EXPECT_TRUE(same(read_golden(sample.file), sample.object)) << sample.file;
+    EXPECT_TRUE(same(read_golden(sample), sample.object)) << sample.file;
   }
 }
 
@@ -41,9 +42,9 @@ TEST(Golden, WritesTheFiles) {
     GTEST_SKIP() << "only with VARVE_WRITE_GOLDEN=1, when a kind is added";
   }
   for (const SampleObject& sample : sample_objects()) {
-    std::filesystem::create_directories(golden_path(sample.file).parent_path());
+    std::filesystem::create_directories(golden_path(sample).parent_path());
     const std::string_view bytes = base::as_text(sample.object);
-    std::ofstream out(golden_path(sample.file), std::ios::binary);
+    std::ofstream out(golden_path(sample), std::ios::binary);
     out.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
     ASSERT_TRUE(out.good()) << sample.file;
   }

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/assert.h"
 #include "codec/zstd.h"
 #include "format/coding.h"
@@ -15,10 +17,10 @@ constexpr std::size_t kRegionAlign = 4096;
 constexpr std::size_t kSectionAlign = 64;
 constexpr int kLevel = 3;
 constexpr std::size_t kDirectoryHeaderBytes = 8;
-// Sections of format version 1 in the order of their regions.
-constexpr Section kRegions[] = {Section::ids, Section::rows, Section::metadata};
+// In the order of their regions.
+constexpr Section kRegions[] = {Section::codes, Section::ids, Section::rows, Section::metadata};
 
-// Stored bytes of the sections of one part; those of the rows are copied straight from the input.
+// Stored bytes of the sections of one part; codes and rows are copied straight from the input.
 struct Draft {
   base::Bytes ids;
   base::Bytes metadata;
@@ -56,6 +58,14 @@ PartRef draft_part(const PartInput& input, Draft& draft) {
   part.rows = static_cast<std::uint32_t>(input.rows.count);
   part.section(Section::rows).stored_bytes = static_cast<std::uint32_t>(row_bytes);
   part.section(Section::rows).raw_bytes = static_cast<std::uint32_t>(row_bytes);
+  VARVE_ASSERT((input.code_kind == CodeKind::none) == input.codes.empty());
+  if (!input.codes.empty()) {
+    VARVE_ASSERT(input.codes.size() == codes_bytes(input.rows.count, input.rows.dim));
+    part.code_kind = input.code_kind;
+    SectionRef& codes = part.section(Section::codes);
+    codes.stored_bytes = codes.raw_bytes = static_cast<std::uint32_t>(input.codes.size());
+    codes.crc32c = codec::crc32c(input.codes);
+  }
   draft.ids = pack(encode_row_ids(input.keys, input.lsns), part.section(Section::ids));
   const base::Bytes metadata = encode_row_metadata(input.metadata);
   if (!metadata.empty()) draft.metadata = pack(metadata, part.section(Section::metadata));
@@ -66,7 +76,9 @@ std::size_t directory_bytes(std::span<const PartRef> parts) {
   std::size_t bytes = kDirectoryHeaderBytes;
   for (const PartRef& part : parts) {
     bytes += kPartBytesMin;
-    if (part.section(Section::metadata).stored_bytes > 0) bytes += kSectionBytes;
+    for (const Section section : {Section::codes, Section::metadata}) {
+      if (part.section(section).stored_bytes > 0) bytes += kSectionBytes;
+    }
   }
   return bytes;
 }
@@ -97,7 +109,7 @@ void copy_rows(const kernels::Rows& rows, SectionRef& ref, std::uint32_t stride,
   ref.crc32c = codec::crc32c(section);
 }
 
-void copy_section(const base::Bytes& stored, const SectionRef& ref, std::span<std::byte> object) {
+void copy_section(base::ByteSpan stored, const SectionRef& ref, std::span<std::byte> object) {
   if (!stored.empty()) std::memcpy(object.data() + ref.offset, stored.data(), stored.size());
 }
 
@@ -163,6 +175,7 @@ EncodedGroup encode_group(std::span<const PartInput> parts, const Uuid& index,
   base::Buffer object(lay_out(refs, header_bytes));
   std::memset(object.data(), 0, object.size());
   for (std::size_t i = 0; i < parts.size(); ++i) {
+    copy_section(parts[i].codes, refs[i].section(Section::codes), object.span());
     copy_section(drafts[i].ids, refs[i].section(Section::ids), object.span());
     copy_rows(parts[i].rows, refs[i].section(Section::rows), refs[i].row_stride, object.span());
     copy_section(drafts[i].metadata, refs[i].section(Section::metadata), object.span());
@@ -170,7 +183,8 @@ EncodedGroup encode_group(std::span<const PartInput> parts, const Uuid& index,
   const Writer directory = write_directory(refs, parts[0].rows.dim);
   VARVE_ASSERT(directory.size() == directory_bytes(refs));
   std::memcpy(object.data() + header_bytes, directory.span().data(), directory.size());
-  seal_envelope(Identity{Kind::group, index, std::string(name), nonce}, object.span());
+  const std::uint16_t version = std::any_of(refs.begin(), refs.end(), has_codes) ? 2 : 1;
+  seal_envelope(Identity{Kind::group, index, std::string(name), nonce, version}, object.span());
 
   EncodedGroup group;
   group.object = base::Bytes(std::move(object));

@@ -16,6 +16,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (const auto text = section(Section::metadata)) {
       (void)RowMetadata::decode(*text, part.rows, "fuzz");
     }
+    const auto codes = section(Section::codes);
+    VARVE_ASSERT(codes.has_value());
+    VARVE_ASSERT(codes->size() ==
+                 (part.code_kind == CodeKind::none ? 0 : codes_bytes(part.rows, 3)));
     const auto rows = section(Section::rows);
     VARVE_ASSERT(rows.has_value());
     (void)view_rows(*rows, part, 3, "fuzz");

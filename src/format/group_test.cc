@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "format/part.h"
 #include "format/samples.h"
 
 namespace varve::format {
@@ -26,6 +27,8 @@ void expect_same(const base::Bytes& object, const PartRef& part, const PartInput
   const auto metadata = RowMetadata::decode(section(Section::metadata), part.rows, "test");
   ASSERT_TRUE(metadata.has_value()) << metadata.error().message;
   const auto rows = view_rows(section(Section::rows), part, input.rows.dim, "test");
+  EXPECT_EQ(part.code_kind, input.code_kind);
+  EXPECT_TRUE(same(section(Section::codes), input.codes));
   ASSERT_TRUE(rows.has_value()) << rows.error().message;
   ASSERT_EQ(ids->size(), input.rows.count);
   const std::size_t row_bytes = input.rows.dim * kernels::element_bytes(input.rows.type);
@@ -48,8 +51,8 @@ TEST(Group, GivesBackEveryRowOfEveryType) {
     std::vector<OwnedPart> parts;
     for (std::uint64_t n = 1 + sampler.below(6); n > 0; --n) {
       const auto type = static_cast<kernels::RowType>(1 + sampler.below(5));
-      parts.push_back(
-          sample_part(sampler, 1 + sampler.below(40), dim, type, sampler.below(2) == 0));
+      parts.push_back(sample_part(sampler, 1 + sampler.below(40), dim, type, sampler.below(2) == 0,
+                                  sampler.below(2) == 0));
     }
     std::vector<PartInput> inputs;
     for (const OwnedPart& part : parts) inputs.push_back(part.input);
@@ -74,13 +77,13 @@ TEST(Group, RegionsBeginOnPagesAndSectionsOnCacheLines) {
   Sampler sampler(kSeed);
   std::vector<OwnedPart> parts;
   for (int i = 0; i < 5; ++i) {
-    parts.push_back(sample_part(sampler, 33, 100, kernels::RowType::f32, i % 2 == 0));
+    parts.push_back(sample_part(sampler, 33, 100, kernels::RowType::f32, i % 2 == 0, i != 1));
   }
   std::vector<PartInput> inputs;
   for (const OwnedPart& part : parts) inputs.push_back(part.input);
   const EncodedGroup group = encode_group(inputs, Uuid{}, kName, sampler.nonce());
   std::uint64_t end = 0;
-  for (const Section section : {Section::ids, Section::rows, Section::metadata}) {
+  for (const Section section : {Section::codes, Section::ids, Section::rows, Section::metadata}) {
     EXPECT_EQ(group.ref.parts[0].section(section).offset % 4096, 0U);
     for (const PartRef& part : group.ref.parts) {
       const SectionRef& ref = part.section(section);
@@ -92,6 +95,43 @@ TEST(Group, RegionsBeginOnPagesAndSectionsOnCacheLines) {
   }
   EXPECT_EQ(end, group.object.size());
   EXPECT_EQ(group.ref.parts[1].section(Section::metadata).stored_bytes, 0U) << "absent when empty";
+  EXPECT_EQ(group.ref.parts[1].section(Section::codes).stored_bytes, 0U) << "absent when empty";
+}
+
+TEST(Group, OnlyGroupsWithCodesNeedTheSecondVersion) {
+  Sampler sampler(kSeed);
+  for (const bool codes : {false, true}) {
+    const OwnedPart part = sample_part(sampler, 40, 65, kernels::RowType::u8, false, codes);
+    const EncodedGroup group = encode_group({&part.input, 1}, Uuid{}, kName, sampler.nonce());
+    const auto envelope = decode_envelope(group.object, Kind::group, Uuid{}, kName);
+    ASSERT_TRUE(envelope.has_value()) << envelope.error().message;
+    EXPECT_EQ(envelope->identity.version, codes ? 2 : 1);
+  }
+}
+
+TEST(Group, CodesThatDoNotFitTheirRowsAreCorrupt) {
+  Sampler sampler(kSeed);
+  const OwnedPart part = sample_part(sampler, 40, 65, kernels::RowType::u8, false, true);
+  const PartRef right = encode_group({&part.input, 1}, Uuid{}, kName, {}).ref.parts[0];
+  const auto refused = [&](const char* what, auto change) {
+    PartRef ref = right;
+    change(ref);
+    Writer writer;
+    write_part(writer, ref);
+    Reader reader(writer.span(), "it");
+    static_cast<void>(read_part(reader, 65, std::uint64_t{1} << 32));
+    EXPECT_FALSE(reader.ok()) << what;
+  };
+  refused("a kind without codes", [](PartRef& ref) { ref.section(Section::codes) = {}; });
+  refused("codes without a kind", [](PartRef& ref) { ref.code_kind = CodeKind::none; });
+  refused("an unknown kind", [](PartRef& ref) { ref.code_kind = static_cast<CodeKind>(2); });
+  refused("compressed",
+          [](PartRef& ref) { ref.section(Section::codes).encoding = SectionEncoding::zstd; });
+  refused("codes of 64 rows for 65", [](PartRef& ref) {
+    ref.rows = 65;
+    ref.section(Section::rows).raw_bytes = 65 * ref.row_stride;
+    ref.section(Section::rows).stored_bytes = 65 * ref.row_stride;
+  });
 }
 
 TEST(Group, RowStrideIsAMultipleOf64WhereThatIsCheap) {
@@ -158,7 +198,7 @@ TEST(Group, KeysThatLookLikeNumbersComeBackAsTheyWere) {
 
 TEST(Group, SectionsThatAreNotWhatTheReferenceSaysAreCorrupt) {
   Sampler sampler(kSeed);
-  const OwnedPart part = sample_part(sampler, 50, 4, kernels::RowType::f32, true);
+  const OwnedPart part = sample_part(sampler, 50, 4, kernels::RowType::f32, true, false);
   const EncodedGroup group = encode_group({&part.input, 1}, Uuid{}, kName, sampler.nonce());
   const SectionRef right = group.ref.parts[0].section(Section::metadata);
   const base::Bytes stored = stored_section(group.object, right);

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "base/assert.h"
@@ -119,7 +120,12 @@ base::Bytes encode_manifest(const Manifest& manifest, const Uuid& index, std::st
     writer.u32(static_cast<std::uint32_t>(group.parts.size()));
     for (const PartRef& part : group.parts) write_part(writer, part);
   }
-  return writer.seal(Identity{Kind::manifest, index, std::string(name), nonce});
+  const bool coded =
+      std::any_of(manifest.groups.begin(), manifest.groups.end(), [](const GroupRef& group) {
+        return std::any_of(group.parts.begin(), group.parts.end(), has_codes);
+      });
+  const std::uint16_t version = coded ? 2 : 1;
+  return writer.seal(Identity{Kind::manifest, index, std::string(name), nonce, version});
 }
 
 Result<Manifest> decode_manifest(const base::Bytes& object, const Uuid& index,

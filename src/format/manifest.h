@@ -18,7 +18,7 @@
 namespace varve::format {
 
 // Sections of one part. A: sign codes. B: ids. C: extra bits. D: raw rows. E: filterable
-// attributes. F: other metadata. A, C and E are reserved and absent in format version 1.
+// attributes. F: other metadata. A is absent in format version 1, C and E are reserved.
 enum class Section : std::uint8_t {
   codes = 0,
   ids = 1,
@@ -31,6 +31,10 @@ inline constexpr std::size_t kSectionCount = 6;
 char letter(Section section);  // 'A' to 'F'
 
 enum class SectionEncoding : std::uint8_t { raw = 0, zstd = 1 };
+
+// What section A holds. signs: kernels/sign_codes.h, of rows (of unit length under cosine) less the
+// centroid of their cluster, rotated by Rotation(dim, seed of the manifest).
+enum class CodeKind : std::uint8_t { none = 0, signs = 1 };
 
 // A byte range of a group object. stored_bytes == 0: the section is absent.
 struct SectionRef {
@@ -49,6 +53,7 @@ struct PartRef {
   std::uint32_t rows = 0;
   kernels::RowType row_type = kernels::RowType::f32;
   std::uint32_t row_stride = 0;  // bytes
+  CodeKind code_kind = CodeKind::none;
   std::array<SectionRef, kSectionCount> sections{};
 
   const SectionRef& section(Section s) const { return sections[static_cast<std::size_t>(s)]; }

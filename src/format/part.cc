@@ -2,12 +2,16 @@
 
 #include <fmt/format.h>
 
+#include "format/group.h"
+#include "kernels/rotation.h"
+#include "kernels/sign_codes.h"
+
 namespace varve::format {
 namespace {
 
 constexpr unsigned bit(Section section) { return 1U << static_cast<unsigned>(section); }
 constexpr unsigned kRequired = bit(Section::ids) | bit(Section::rows);
-constexpr unsigned kAllowed = kRequired | bit(Section::metadata);
+constexpr unsigned kAllowed = kRequired | bit(Section::codes) | bit(Section::metadata);
 
 SectionRef read_section(Reader& reader, Section section, const PartRef& part,
                         std::uint64_t group_bytes) {
@@ -47,7 +51,24 @@ void check_rows(Reader& reader, const PartRef& part, std::uint32_t dim) {
   }
 }
 
+void check_codes(Reader& reader, const PartRef& part, std::uint32_t dim) {
+  const auto refuse = [&](std::string_view what) {
+    reader.fail(section_name(Section::codes, part.id), what);
+  };
+  const SectionRef& codes = part.section(Section::codes);
+  if (has_codes(part) != (codes.stored_bytes > 0))
+    refuse("is listed without a kind, or not listed");
+  if (!has_codes(part)) return;
+  if (codes.encoding != SectionEncoding::raw) refuse("is compressed");
+  if (codes.raw_bytes != codes_bytes(part.rows, dim)) refuse("size does not fit the rows");
+}
+
 }  // namespace
+
+std::uint64_t codes_bytes(std::uint64_t rows, std::uint32_t dim) {
+  const std::uint64_t blocks = (rows + kernels::kSignBlockRows - 1) / kernels::kSignBlockRows;
+  return blocks * kernels::sign_block_bytes(kernels::rotated_dim(dim));
+}
 
 char letter(Section section) { return static_cast<char>('A' + static_cast<int>(section)); }
 
@@ -76,7 +97,8 @@ void write_part(Writer& writer, const PartRef& part) {
   writer.u32(part.row_stride);
   writer.u8(static_cast<std::uint8_t>(part.row_type));
   writer.u8(static_cast<std::uint8_t>(present));
-  writer.zeros(2);
+  writer.u8(static_cast<std::uint8_t>(part.code_kind));
+  writer.zeros(1);
   for (const SectionRef& ref : part.sections) {
     if (ref.stored_bytes == 0) continue;
     writer.u64(ref.offset);
@@ -96,15 +118,18 @@ PartRef read_part(Reader& reader, std::uint32_t dim, std::uint64_t group_bytes) 
   part.row_stride = reader.u32("row stride");
   part.row_type = static_cast<kernels::RowType>(reader.choice(1, 5, "row type"));
   const unsigned present = reader.u8("sections");
-  reader.zeros(2, "reserved");
+  part.code_kind = static_cast<CodeKind>(reader.choice(0, 1, "kind of codes"));
+  reader.zeros(1, "reserved");
   if ((present & kRequired) != kRequired || (present & ~kAllowed) != 0) {
-    reader.fail(fmt::format("part {}", part.id), "its list of sections is not B, D and maybe F");
+    reader.fail(fmt::format("part {}", part.id),
+                "its list of sections is not B, D and maybe A and F");
   }
   for (unsigned s = 0; s < kSectionCount && reader.ok(); ++s) {
     if ((present & (1U << s)) == 0) continue;
     part.sections[s] = read_section(reader, static_cast<Section>(s), part, group_bytes);
   }
   if (reader.ok()) check_rows(reader, part, dim);
+  if (reader.ok()) check_codes(reader, part, dim);
   return part;
 }
 

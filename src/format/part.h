@@ -7,7 +7,8 @@
 //       16      4  row stride in bytes
 //       20      1  row type
 //       21      1  sections that follow: bit 0 for A, ..., bit 5 for F
-//       22      2  zero
+//       22      1  kind of the codes in section A, 0: there is none
+//       23      1  zero
 //   then 24 bytes for each section, in the order of the letters:
 //        0      8  offset from the start of the group object
 //        8      4  stored bytes
@@ -34,6 +35,9 @@ inline constexpr std::uint64_t kRawRatioMax = 1024;
 std::string section_name(Section section, std::uint64_t part);
 // What is wrong with the sizes of a stored section; empty if nothing is.
 std::string_view section_fault(const SectionRef& ref);
+
+// Whether the record needs a reader of format version 2.
+inline bool has_codes(const PartRef& part) { return part.code_kind != CodeKind::none; }
 
 void write_part(Writer& writer, const PartRef& part);
 // Checks the record in itself and against the group: its dimension and size in bytes.

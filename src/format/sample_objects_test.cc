@@ -28,6 +28,7 @@ base::Nonce nonce() { return base::Nonce{0x1122334455667788, 0x99AABBCCDDEEFF00}
 template <typename F>
 SampleObject sample(std::string file, Kind kind, std::string name, base::Bytes object, F decode) {
   return SampleObject{std::move(file),
+                      "v1",
                       kind,
                       kind == Kind::catalog ? Uuid{} : sample_uuid(),
                       std::move(name),
@@ -74,7 +75,15 @@ PartRef manifest_part(std::uint64_t id, bool metadata) {
   return part;
 }
 
-SampleObject sample_manifest() {
+PartRef coded_part(std::uint64_t id) {
+  PartRef part = manifest_part(id, false);
+  part.code_kind = CodeKind::signs;
+  const auto bytes = static_cast<std::uint32_t>(codes_bytes(part.rows, kDim));
+  part.section(Section::codes) = {4096, bytes, bytes, 0x11121314, SectionEncoding::raw};
+  return part;
+}
+
+SampleObject sample_manifest(std::string file, bool coded) {
   Manifest manifest;
   manifest.bucket = "bucket-a";
   manifest.index = "index-b";
@@ -90,13 +99,13 @@ SampleObject sample_manifest() {
   manifest.groups[0].blob = {name_of("d/1/aa"), 12318, {1, 2}};
   manifest.groups[0].parts = {manifest_part(6, true)};
   manifest.groups[1].blob = {name_of("d/1/bb"), 9000, {3, 4}};
-  manifest.groups[1].parts = {manifest_part(7, false)};
+  manifest.groups[1].parts = {coded ? coded_part(7) : manifest_part(7, false)};
   manifest.centroids = BlobRef{name_of("d/1/cc"), 700, {5, 6}};
   manifest.key_map = {{name_of("d/1/dd"), 800, {7, 8}}, {name_of("d/2/ee"), 300, {9, 10}}};
   manifest.stale = BlobRef{name_of("d/2/ff"), 300, {11, 12}};
   manifest.probe_table = {{0.9F, 10, 4, 1.5F}, {0.99F, 10, 16, 2.25F}};
   const std::string name = name_of("m/00000000000000000042-0000000000000000000000000000cafe");
-  return sample("manifest", Kind::manifest, name,
+  return sample(std::move(file), Kind::manifest, name,
                 encode_manifest(manifest, sample_uuid(), name, nonce()),
                 [manifest](const base::Bytes& object, const Uuid& index, std::string_view own) {
                   return decode_manifest(object, index, own).map([&](const Manifest& m) {
@@ -204,6 +213,40 @@ SampleObject sample_group(std::string file, std::size_t count, bool numbered, bo
   return object;
 }
 
+// Two parts, one with sign codes.
+SampleObject sample_coded_group() {
+  constexpr std::size_t kCount = 40;
+  const GroupRows rows = group_rows(kCount, false);
+  const std::vector<std::string_view> keys(rows.keys.begin(), rows.keys.end());
+  const std::vector<std::string_view> metadata(rows.metadata.begin(), rows.metadata.end());
+  const kernels::Rows values = kernels::rows_of(rows.values.data(), kCount, kDim);
+  std::vector<std::byte> codes(codes_bytes(kCount, kDim));
+  for (std::size_t i = 0; i < codes.size(); ++i) codes[i] = static_cast<std::byte>(i * 7 + 1);
+  const PartInput inputs[] = {
+      {6, 2, values, keys, rows.lsns, metadata, CodeKind::signs, codes},
+      {7, 1, values.sub(0, 1), std::span(keys).first(1), std::span(rows.lsns).first(1), {}}};
+  const std::string name =
+      name_of("d/00000000000000000012/0000000000000000000000000000group_codes");
+  return sample("group_codes", Kind::group, name,
+                encode_group(inputs, sample_uuid(), name, nonce()).object,
+                [rows, codes](const base::Bytes& bytes, const Uuid& index,
+                              std::string_view own) -> Result<bool> {
+                  VARVE_TRY(const GroupRef group, decode_group(bytes, index, own));
+                  if (group.parts.size() != 2 || group.parts[1].code_kind != CodeKind::none)
+                    return false;
+                  const PartRef& coded = group.parts[0];
+                  const SectionRef& ref = coded.section(Section::codes);
+                  if (coded.code_kind != CodeKind::signs) return false;
+                  if (!same(bytes.slice(ref.offset, ref.stored_bytes), codes)) return false;
+                  return holds(bytes, coded, rows);
+                });
+}
+
+SampleObject of_version_2(SampleObject object) {
+  object.folder = "v2";
+  return object;
+}
+
 SampleObject sample_centroids() {
   const Centroids centroids{kDim, {4, 9}, {1.0F, 2.0F, 3.0F, -4.0F, 0.25F, 1e30F}};
   const std::string name = name_of("d/00000000000000000012/centroids");
@@ -277,7 +320,7 @@ SampleObject sample_catalog() {
 std::vector<SampleObject> sample_objects() {
   std::vector<SampleObject> objects;
   objects.push_back(sample_head());
-  objects.push_back(sample_manifest());
+  objects.push_back(sample_manifest("manifest", false));
   objects.push_back(sample_log());
   objects.push_back(sample_seal());
   objects.push_back(sample_group("group", 2, false, true));
@@ -289,6 +332,9 @@ std::vector<SampleObject> sample_objects() {
   objects.push_back(sample_stale());
   objects.push_back(sample_retired());
   objects.push_back(sample_catalog());
+  objects.push_back(of_version_2(sample_manifest("manifest_codes", true)));
+  objects.push_back(of_version_2(sample_coded_group()));
+  objects.back().exact = false;  // metadata and ids are zstd frames
   return objects;
 }
 

@@ -55,14 +55,14 @@ OwnedOps sample_ops(Sampler& sampler, std::size_t count, std::uint32_t dim);
 
 // A part that owns what it says.
 struct OwnedPart {
-  std::vector<std::byte> rows;
+  std::vector<std::byte> rows, codes;
   std::vector<std::string> keys, metadata;
   std::vector<std::string_view> key_views, metadata_views;
   std::vector<Lsn> lsns;
   PartInput input;
 };
 OwnedPart sample_part(Sampler& sampler, std::size_t rows, std::uint32_t dim, kernels::RowType type,
-                      bool metadata);
+                      bool metadata, bool codes);
 
 // Every field is equal; floats by their bits.
 bool same(const Head& a, const Head& b);
@@ -76,7 +76,8 @@ bool same(base::ByteSpan a, base::ByteSpan b);
 // A small object of one kind that is the same in every run, and a decoder that says whether an
 // object holds the very structure that this one was encoded from.
 struct SampleObject {
-  std::string file;  // name of its golden file
+  std::string file;           // name of its golden file
+  std::string folder = "v1";  // after the format version that first had it
   Kind kind = Kind::head;
   Uuid index;
   std::string name;

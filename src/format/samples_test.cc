@@ -81,6 +81,11 @@ PartRef Sampler::part(std::uint32_t dim, std::uint64_t& offset) {
                      raw == stored ? SectionEncoding::raw : SectionEncoding::zstd};
     offset += stored;
   };
+  if (below(2) == 0) {
+    part.code_kind = CodeKind::signs;
+    const auto bytes = static_cast<std::uint32_t>(codes_bytes(part.rows, dim));
+    add(Section::codes, bytes, bytes);
+  }
   add(Section::ids, part.rows * 8, part.rows * (1 + static_cast<std::uint32_t>(below(8))));
   add(Section::rows, part.rows * part.row_stride, part.rows * part.row_stride);
   if (below(2) == 0) add(Section::metadata, part.rows * 50, part.rows * 9);
@@ -184,11 +189,13 @@ OwnedOps sample_ops(Sampler& sampler, std::size_t count, std::uint32_t dim) {
 }
 
 OwnedPart sample_part(Sampler& sampler, std::size_t rows, std::uint32_t dim, kernels::RowType type,
-                      bool metadata) {
+                      bool metadata, bool codes) {
   OwnedPart part;
   const std::size_t stride = dim * kernels::element_bytes(type) + 8 * sampler.below(3);
   part.rows.resize(rows * stride);
   for (std::byte& byte : part.rows) byte = static_cast<std::byte>(sampler.below(256));
+  if (codes) part.codes.resize(codes_bytes(rows, dim));
+  for (std::byte& byte : part.codes) byte = static_cast<std::byte>(sampler.below(256));
   for (std::size_t i = 0; i < rows; ++i) {
     part.keys.push_back(sampler.key());
     part.metadata.push_back(metadata ? sampler.text(0, 60) : "");
@@ -202,6 +209,8 @@ OwnedPart sample_part(Sampler& sampler, std::size_t rows, std::uint32_t dim, ker
   part.input.keys = part.key_views;
   part.input.lsns = part.lsns;
   if (metadata) part.input.metadata = part.metadata_views;
+  part.input.codes = part.codes;
+  if (codes) part.input.code_kind = CodeKind::signs;
   return part;
 }
 
@@ -223,7 +232,7 @@ bool same(const PartRef& a, const PartRef& b) {
     if (!same(a.sections[s], b.sections[s])) return false;
   }
   return a.id == b.id && a.cluster == b.cluster && a.rows == b.rows && a.row_type == b.row_type &&
-         a.row_stride == b.row_stride;
+         a.row_stride == b.row_stride && a.code_kind == b.code_kind;
 }
 
 bool same(const Job& a, const Job& b) {

@@ -7,6 +7,9 @@
 
 namespace varve::kernels {
 
+// Values that come out of the rotation of `dim` values.
+constexpr std::uint32_t rotated_dim(std::uint32_t dim) { return (dim + 63) / 64 * 64; }
+
 // Spreads whatever a few dimensions hold evenly over all, so that the signs of what comes out say
 // equally much each. Rounds of: random signs, a Hadamard transform of the first or the last 2^n
 // values, and where 2^n is less than all, sums and differences of the two halves (Kac's walk). The
