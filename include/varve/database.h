@@ -162,6 +162,11 @@ class Snapshot {
   // `not_found`: an object was collected meanwhile; take a newer snapshot and ask again.
   virtual Result<QueryResult> query(std::span<const float> vector,
                                     const QueryOptions& options) const = 0;
+  // The same into `result`, whose memory is used again. Of a pinned index whose log is folded the
+  // answer takes no lock and allocates nothing once all memory is large enough. After an error
+  // `result` says nothing.
+  virtual Status query_into(std::span<const float> vector, const QueryOptions& options,
+                            QueryResult& result) const = 0;
   // Live ones. Reads the key map if the log is not empty; errors as `query`.
   virtual Result<std::uint64_t> vectors() const = 0;
   // Memory: what the cache keeps of the index in tiers in memory, compressed ones included, and

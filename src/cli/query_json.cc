@@ -26,6 +26,7 @@ Json performance_json(const Performance& performance) {
               {"finish_us", performance.finish_us},
               {"nprobe", performance.nprobe},
               {"rows_scanned", performance.rows_scanned},
+              {"rows_compared", performance.rows_compared},
               {"tail_rows", performance.tail_rows},
               {"store_requests", performance.store_requests},
               {"store_bytes", performance.store_bytes},

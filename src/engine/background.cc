@@ -91,8 +91,12 @@ void Background::finish(const Status& folded, const Status& kept_up) {
 
 void Background::follow_pin(const View& view) {
   const Env& env = core_.env;
+  if (!env.sections->pins().find(core_.index, env.clock->wall_ms())) {
+    // The time of the pin is over.
+    if (view.resident != nullptr) view.generation->set_resident(nullptr);
+    return;
+  }
   if (env.background == nullptr) return;
-  if (!env.sections->pins().find(core_.index, env.clock->wall_ms())) return;
   {
     std::lock_guard lock(mutex_);
     if (pinning_ || closed_ || pinned_manifest_ == view.generation->manifest_name()) return;

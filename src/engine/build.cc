@@ -206,12 +206,12 @@ class Build {
       }
     }
     clusters_ = {};
-    GroupWriter writer(job_);
+    GroupWriter writer(job_, {options_.dim, options_.metric, options_.seed});
     std::string scratch;
     for (std::size_t cluster = 0; cluster + 1 < begins.size(); ++cluster) {
       const auto rows =
           std::span(order).subspan(begins[cluster], begins[cluster + 1] - begins[cluster]);
-      VARVE_CHECK(write_cluster(ids_[cluster], rows, scratch, writer));
+      VARVE_CHECK(write_cluster(cluster, rows, scratch, writer));
       report("write", begins[cluster + 1], built_.rows);
     }
     VARVE_TRY(built_.written, writer.finish());
@@ -219,14 +219,14 @@ class Build {
     return {};
   }
 
-  Status write_cluster(std::uint32_t id, std::span<const std::uint32_t> rows, std::string& scratch,
-                       GroupWriter& writer) {
+  Status write_cluster(std::size_t cluster, std::span<const std::uint32_t> rows,
+                       std::string& scratch, GroupWriter& writer) {
     if (rows.empty()) return {};
     auto type = spool_.row(rows.front()).rows.type;
     for (const std::uint32_t row : rows) {
       type = kernels::common_type(type, spool_.row(row).rows.type);
     }
-    VARVE_CHECK(writer.start_cluster(id, options_.dim, type));
+    VARVE_CHECK(writer.start_cluster(ids_[cluster], centroids_.centroid(cluster), type));
     for (const std::uint32_t number : rows) {
       const Spool::Row row = spool_.row(number);
       const Spool::Text text = spool_.text(number, scratch);

@@ -18,9 +18,9 @@ namespace varve::engine {
 struct BuildOptions {
   Metric metric = Metric::euclidean;
   std::uint32_t dim = 0;
-  std::uint32_t clusters = 0;       // 0: from the number of rows
-  std::uint32_t first_cluster = 0;  // id of the first cluster that is trained
-  std::uint64_t seed = 1;
+  std::uint32_t clusters = 0;            // 0: from the number of rows
+  std::uint32_t first_cluster = 0;       // id of the first cluster that is trained
+  std::uint64_t seed = 1;                // of the manifest: codes depend on it
   const Generation* existing = nullptr;  // assign to its clusters instead of training new ones
   ProgressSink progress;
 };

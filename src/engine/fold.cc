@@ -58,7 +58,7 @@ std::vector<float> vectors_for_clusters(const NetOps& net, std::uint32_t dim, Me
 
 // Upserts as new parts, in the order of the clusters.
 Status write_upserts(const NetOps& net, std::span<const std::uint32_t> nearest,
-                     std::span<const std::uint32_t> cluster_ids, std::uint32_t dim,
+                     std::span<const std::uint32_t> cluster_ids, const ann::CentroidSet& centroids,
                      GroupWriter& writer) {
   std::vector<std::uint32_t> order(net.upserts.size());
   std::iota(order.begin(), order.end(), 0U);
@@ -73,10 +73,11 @@ Status write_upserts(const NetOps& net, std::span<const std::uint32_t> nearest,
       type = end == begin ? narrow : kernels::common_type(type, narrow);
       ++end;
     }
-    VARVE_CHECK(writer.start_cluster(cluster_ids[nearest[order[begin]]], dim, type));
+    const std::uint32_t centroid = nearest[order[begin]];
+    VARVE_CHECK(writer.start_cluster(cluster_ids[centroid], centroids.centroid(centroid), type));
     for (; begin < end; ++begin) {
       const Tail::Op& op = net.upserts[order[begin]];
-      const auto row = kernels::rows_of(op.op.vector.data(), 1, dim);
+      const auto row = kernels::rows_of(op.op.vector.data(), 1, centroids.dim());
       VARVE_CHECK(writer.add(row, 0, op.op.key, op.lsn, op.op.metadata));
     }
   }
@@ -89,7 +90,7 @@ Result<JobCommit> prepare_fold(const Core& core, const JobContext& job, const Vi
   ManifestEdit edit{generation.manifest(), {}};
   const std::uint32_t dim = edit.manifest.dim;
   VARVE_TRY(auto stale, mark_replaced(core, generation, net));
-  GroupWriter writer(job);
+  GroupWriter writer(job, encoder_of(edit.manifest));
   if (!net.upserts.empty()) {
     const auto values = vectors_for_clusters(net, dim, edit.manifest.metric);
     ann::CentroidSet centroids = generation.centroids();
@@ -106,7 +107,7 @@ Result<JobCommit> prepare_fold(const Core& core, const JobContext& job, const Vi
     }
     std::vector<std::uint32_t> nearest(net.upserts.size());
     centroids.assign({values.data(), net.upserts.size(), dim}, nearest, {}, *core.env.compute);
-    VARVE_CHECK(write_upserts(net, nearest, cluster_ids, dim, writer));
+    VARVE_CHECK(write_upserts(net, nearest, cluster_ids, centroids, writer));
   }
   VARVE_TRY(auto written, writer.finish());
   edit.manifest.groups.insert(edit.manifest.groups.end(), written.groups.begin(),

@@ -7,6 +7,7 @@
 #include <limits>
 #include <numeric>
 
+#include "ann/sign_encoder.h"
 #include "base/sha256.h"
 #include "engine/group_writer.h"
 #include "engine/section_cache.h"
@@ -134,6 +135,7 @@ Result<std::shared_ptr<Generation>> Generation::load(const Env& env, const forma
   format::Manifest& manifest = generation->manifest_;
   VARVE_TRY(manifest, format::decode_manifest(object->bytes, index, head.manifest_name));
   generation->context_ = {index, manifest.dim, manifest.metric};
+  if (manifest.dim >= ann::kSignDimMin) generation->rotation_.emplace(manifest.dim, manifest.seed);
   if (manifest.centroids) {
     VARVE_TRY(auto bytes, read_blob(env, *manifest.centroids));
     VARVE_TRY(auto centroids,
@@ -213,7 +215,7 @@ template <typename View>
 Result<std::vector<View>> Generation::views(const Env& env,
                                             std::span<const std::uint32_t> parts) const {
   const auto is_absent = [](const PartSlot& slot) {
-    return View::kSection == format::Section::metadata && !slot.has_metadata();
+    return slot.ref.section(View::kSection).stored_bytes == 0;
   };
   std::vector<PartSlot*> slots;
   slots.reserve(parts.size());
@@ -230,6 +232,8 @@ Result<std::vector<View>> Generation::views(const Env& env,
   return all;
 }
 
+template Result<std::vector<CodesView>> Generation::views(const Env&,
+                                                          std::span<const std::uint32_t>) const;
 template Result<std::vector<RowsView>> Generation::views(const Env&,
                                                          std::span<const std::uint32_t>) const;
 template Result<std::vector<IdsView>> Generation::views(const Env&,
@@ -270,6 +274,17 @@ Result<std::vector<format::KeyMapSegment>> Generation::read_key_map(const Env& e
     segments.push_back(std::move(segment));
   }
   return segments;
+}
+
+std::shared_ptr<const ResidentSections> Generation::resident() const {
+  std::lock_guard lock(resident_mutex_);
+  return resident_;
+}
+
+void Generation::set_resident(std::shared_ptr<const ResidentSections> sections) const {
+  // What was there is let go of without the lock.
+  std::lock_guard lock(resident_mutex_);
+  resident_.swap(sections);
 }
 
 Status Generation::load_key_map(const Env& env) const {

@@ -24,6 +24,7 @@
 #include "format/group.h"
 #include "format/head.h"
 #include "format/manifest.h"
+#include "kernels/rotation.h"
 
 namespace varve::engine {
 
@@ -82,6 +83,8 @@ struct SectionContext {
 Result<PartRows> make_part_rows(base::Bytes section, const PartSlot& slot,
                                 const SectionContext& context);
 
+struct ResidentSections;
+
 // A part as one generation sees it.
 struct PartView {
   std::shared_ptr<PartSlot> slot;
@@ -139,6 +142,12 @@ class Generation {
   std::optional<std::uint32_t> part_by_id(std::uint64_t id) const;
   const format::StaleRows& stale() const { return stale_; }
   std::uint64_t live_rows() const { return manifest_.live_rows; }
+  // Of the codes; null if no row can have any.
+  const kernels::Rotation* rotation() const { return rotation_ ? &*rotation_ : nullptr; }
+
+  // All sections, held in memory while the index is pinned; null while it is not.
+  std::shared_ptr<const ResidentSections> resident() const;
+  void set_resident(std::shared_ptr<const ResidentSections> sections) const;
 
   const SectionContext& context() const { return context_; }
 
@@ -199,6 +208,7 @@ class Generation {
   ann::CentroidSet centroids_;
   std::vector<std::uint32_t> cluster_ids_;
   format::StaleRows stale_;
+  std::optional<kernels::Rotation> rotation_;
   std::vector<PartView> parts_;
   std::vector<std::uint32_t> cluster_parts_;   // grouped by centroid
   std::vector<std::uint32_t> cluster_begins_;  // one more than centroids
@@ -208,6 +218,8 @@ class Generation {
   mutable SetOnce<std::vector<format::KeyMapSegment>> key_map_;
   mutable std::shared_ptr<const KeyRun> run_ VARVE_GUARDED_BY(run_mutex_);
   mutable std::mutex run_mutex_;
+  mutable std::shared_ptr<const ResidentSections> resident_ VARVE_GUARDED_BY(resident_mutex_);
+  mutable std::mutex resident_mutex_;
 };
 
 // Whole object as a blob of `index`, verified against its reference.

@@ -12,12 +12,19 @@ namespace {
 // Part id = job << kPartBits | number within the job.
 constexpr unsigned kPartBits = 24;
 
+// Fewer rows have no codes: a block of 32 is written and scanned whole.
+constexpr std::size_t kCodedRowsMin = 16;
+
 }  // namespace
 
-Status GroupWriter::start_cluster(std::uint32_t cluster, std::uint32_t dim, kernels::RowType type) {
+GroupWriter::GroupWriter(const JobContext& job, ann::SignEncoder encoder)
+    : job_(job), encoder_(std::move(encoder)), dim_(encoder_.rotation().dim()) {}
+
+Status GroupWriter::start_cluster(std::uint32_t cluster, std::span<const float> centroid,
+                                  kernels::RowType type) {
   VARVE_CHECK(close_part());
   draft_.cluster = cluster;
-  draft_.dim = dim;
+  draft_.centroid.assign(centroid.begin(), centroid.end());
   draft_.type = type;
   return {};
 }
@@ -25,13 +32,13 @@ Status GroupWriter::start_cluster(std::uint32_t cluster, std::uint32_t dim, kern
 Status GroupWriter::add(const kernels::Rows& rows, std::size_t row, std::string_view key,
                         const Lsn& lsn, std::string_view metadata) {
   if (draft_.bytes() >= kGroupBytes) VARVE_CHECK(close_part());
-  const std::size_t row_bytes = draft_.dim * kernels::element_bytes(draft_.type);
+  const std::size_t row_bytes = dim_ * kernels::element_bytes(draft_.type);
   const std::size_t begin = draft_.rows.size();
   draft_.rows.resize(begin + row_bytes);
   if (rows.type == draft_.type) {
     std::copy_n(rows.row(row), row_bytes, draft_.rows.data() + begin);
   } else {
-    scratch_.resize(draft_.dim);
+    scratch_.resize(dim_);
     kernels::widen(rows, row, scratch_.data());
     kernels::narrow(scratch_, draft_.type, draft_.rows.data() + begin);
   }
@@ -51,7 +58,7 @@ Status GroupWriter::close_part() {
   pending_bytes_ += draft_.bytes();
   Draft next;
   next.cluster = draft_.cluster;
-  next.dim = draft_.dim;
+  next.centroid = draft_.centroid;
   next.type = draft_.type;
   pending_.push_back(std::exchange(draft_, std::move(next)));
   return {};
@@ -75,7 +82,25 @@ GroupWriter::Texts GroupWriter::texts_of(const Draft& draft) {
   return texts;
 }
 
+kernels::Rows GroupWriter::rows_of(const Draft& draft) const {
+  return {draft.rows.data(), draft.lsns.size(), dim_ * kernels::element_bytes(draft.type), dim_,
+          draft.type};
+}
+
+std::vector<std::vector<std::byte>> GroupWriter::encode_pending() const {
+  std::vector<std::vector<std::byte>> codes(pending_.size());
+  if (dim_ < ann::kSignDimMin) return codes;
+  job_.env.compute->parallel_for(pending_.size(), [&](std::size_t i) {
+    const kernels::Rows rows = rows_of(pending_[i]);
+    if (rows.count < kCodedRowsMin) return;
+    codes[i].resize(format::codes_bytes(rows.count, dim_));
+    encoder_.encode(rows, pending_[i].centroid, codes[i]);
+  });
+  return codes;
+}
+
 Status GroupWriter::flush() {
+  const auto codes = encode_pending();
   std::vector<Texts> texts;
   for (const Draft& draft : pending_) texts.push_back(texts_of(draft));
   std::vector<format::PartInput> parts;
@@ -85,8 +110,9 @@ Status GroupWriter::flush() {
     format::PartInput part;
     part.id = job_.id << kPartBits | next_part_++;
     part.cluster = draft.cluster;
-    part.rows = {draft.rows.data(), draft.lsns.size(),
-                 draft.dim * kernels::element_bytes(draft.type), draft.dim, draft.type};
+    part.rows = rows_of(draft);
+    part.codes = codes[i];
+    if (!codes[i].empty()) part.code_kind = format::CodeKind::signs;
     part.keys = texts[i].keys;
     part.lsns = draft.lsns;
     if (draft.has_metadata) part.metadata = texts[i].metadata;

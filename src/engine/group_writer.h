@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "ann/sign_encoder.h"
 #include "base/bytes.h"
 #include "base/result.h"
 #include "engine/jobs.h"
@@ -33,11 +34,14 @@ struct WrittenGroups {
 // One thread. Parts are numbered within the job, so their ids are unique in the index for ever.
 class GroupWriter {
  public:
-  explicit GroupWriter(const JobContext& job) : job_(job) {}
+  // `encoder`: of the index, by the seed of its manifest.
+  GroupWriter(const JobContext& job, ann::SignEncoder encoder);
 
-  // The rows that follow belong to `cluster`. Clusters come in the order in which they shall lie in
-  // storage; one without rows leaves no trace. REQUIRES: every row that is added fits `type`.
-  Status start_cluster(std::uint32_t cluster, std::uint32_t dim, kernels::RowType type);
+  // The rows that follow belong to `cluster`, whose centroid is borrowed until the next call.
+  // Clusters come in the order in which they shall lie in storage; one without rows leaves no
+  // trace. REQUIRES: every row that is added fits `type`.
+  Status start_cluster(std::uint32_t cluster, std::span<const float> centroid,
+                       kernels::RowType type);
   // A cluster of very many bytes becomes several parts.
   Status add(const kernels::Rows& rows, std::size_t row, std::string_view key, const Lsn& lsn,
              std::string_view metadata);
@@ -47,7 +51,7 @@ class GroupWriter {
   // Rows of one cluster on their way into a part.
   struct Draft {
     std::uint32_t cluster = 0;
-    std::uint32_t dim = 0;
+    std::vector<float> centroid;
     kernels::RowType type = kernels::RowType::f32;
     std::vector<std::byte> rows;  // without padding
     std::string texts;            // key, metadata, key, metadata, ...
@@ -63,10 +67,16 @@ class GroupWriter {
   };
   static Texts texts_of(const Draft& draft);
 
+  kernels::Rows rows_of(const Draft& draft) const;
+
   Status close_part();
+  // Codes of each pending part; none of few rows, which are looked at one by one as quickly.
+  std::vector<std::vector<std::byte>> encode_pending() const;
   Status flush();
 
   JobContext job_;
+  const ann::SignEncoder encoder_;
+  const std::uint32_t dim_;
   Draft draft_;
   std::vector<Draft> pending_;
   std::size_t pending_bytes_ = 0;

@@ -33,32 +33,33 @@ constexpr unsigned kFoldAttempts = 20;
 
 // Sets what a query asked of the store, on this thread as all its requests are.
 template <typename Query>
-Result<QueryResult> with_cost(const Env& env, const Query& query) {
+Status with_cost(const Env& env, QueryResult& result, const Query& query) {
   const store::Usage before = store::MeterStore::of_this_thread();
-  VARVE_TRY(QueryResult result, query());
-  if (env.meter == nullptr) return result;
+  VARVE_CHECK(query());
+  if (env.meter == nullptr) return {};
   const store::Usage cost = store::MeterStore::of_this_thread() - before;
   result.performance.store_requests = cost.requests();
   result.performance.store_bytes = cost.bytes_in;
-  return result;
+  return {};
 }
 
 // What search() says, or said on this very view.
-Result<QueryResult> answer(const Core& core, const View& view, std::span<const float> vector,
-                           const QueryOptions& options) {
+Status answer(const Core& core, const View& view, std::span<const float> vector,
+              const QueryOptions& options, QueryResult& result) {
   AnswerCache* const answers = core.env.answers.get();
-  if (answers == nullptr) return search(core.env, view, vector, options);
+  if (answers == nullptr) return search(core.env, view, vector, options, result);
   const auto begin = core.env.clock->now();
   const std::string question = question_of(core.index, view, vector, options);
   if (auto kept = answers->find(question)) {
     kept->performance.from_answer_cache = true;
     kept->performance.total_us =
         std::chrono::duration<double, std::micro>(core.env.clock->now() - begin).count();
-    return std::move(*kept);
+    result = std::move(*kept);
+    return {};
   }
-  VARVE_TRY(QueryResult result, search(core.env, view, vector, options));
+  VARVE_CHECK(search(core.env, view, vector, options, result));
   answers->keep(question, result);
-  return result;
+  return {};
 }
 
 class SnapshotOfView final : public Snapshot {
@@ -68,7 +69,14 @@ class SnapshotOfView final : public Snapshot {
 
   Result<QueryResult> query(std::span<const float> vector,
                             const QueryOptions& options) const override {
-    return with_cost(core_->env, [&] { return answer(*core_, view_, vector, options); });
+    QueryResult result;
+    VARVE_CHECK(query_into(vector, options, result));
+    return result;
+  }
+  Status query_into(std::span<const float> vector, const QueryOptions& options,
+                    QueryResult& result) const override {
+    return with_cost(core_->env, result,
+                     [&] { return answer(*core_, view_, vector, options, result); });
   }
   Result<std::uint64_t> vectors() const override;
   std::uint64_t resident_bytes() const override {
@@ -148,12 +156,13 @@ class StoredIndex final : public Index {
   Result<QueryResult> query(std::span<const float> vector, const QueryOptions& options) override {
     const auto begin = core_->env.clock->now();
     double snapshot_us = 0;
+    QueryResult result;
     const auto run = [&](const View& view) {
       snapshot_us =
           std::chrono::duration<double, std::micro>(core_->env.clock->now() - begin).count();
-      return answer(*core_, view, vector, options);
+      return answer(*core_, view, vector, options, result);
     };
-    VARVE_TRY(auto result, with_cost(core_->env, [&] { return on_current_view(run); }));
+    VARVE_CHECK(with_cost(core_->env, result, [&] { return on_current_view(run); }));
     result.performance.snapshot_us = snapshot_us;
     result.performance.total_us += snapshot_us;
     return result;
@@ -202,8 +211,14 @@ class StoredIndex final : public Index {
     if (ttl.count() < 0) return fail(ErrorKind::invalid, "ttl is negative", "0 for no end");
     return pin_as({Pinning::Keep::in_memory, end_of(ttl)}, progress);
   }
-  Result<std::uint64_t> unpin() override { return core_->env.sections->pins().unpin(core_->index); }
-  Result<std::uint64_t> evict() override { return core_->env.sections->forget(core_->index); }
+  Result<std::uint64_t> unpin() override {
+    let_go_of_resident();
+    return core_->env.sections->pins().unpin(core_->index);
+  }
+  Result<std::uint64_t> evict() override {
+    let_go_of_resident();
+    return core_->env.sections->forget(core_->index);
+  }
 
   void close() override {
     is_closed_ = true;
@@ -229,6 +244,12 @@ class StoredIndex final : public Index {
   Result<PinReport> pin_as(const Pinning& pinning, const ProgressSink& progress) {
     return on_current_view(
         [&](const View& view) { return engine::warm(*core_, view, pinning, progress); });
+  }
+
+  // Snapshots that were taken before keep what they hold.
+  void let_go_of_resident() {
+    const auto view = core_->reader.current();
+    if (view) view->generation->set_resident(nullptr);
   }
 
   // In milliseconds since 1970; 0: no end, and what is too far away for a number.

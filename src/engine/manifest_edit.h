@@ -20,6 +20,11 @@ struct ManifestEdit {
   std::vector<std::string> replaced;
 };
 
+// What encodes the rows of an index.
+inline ann::SignEncoder encoder_of(const format::Manifest& manifest) {
+  return {manifest.dim, manifest.metric, manifest.seed};
+}
+
 // Adds a key map segment for `locations`. Segments at the end that are not much larger are merged
 // into it, so their number grows like the logarithm of the keys; entries that are dead (their part
 // gone from `edit.manifest` or their row in `stale`) are dropped on the way.

@@ -54,6 +54,7 @@ Result<View> Reader::refresh() {
       // An object that is gone was collected after a newer version replaced it.
       VARVE_CHECK(explain_missing(env_, names_, index_, head.version, view.error()));
     } else if (*view) {
+      (*view)->resident = (*view)->generation->resident();
       return std::move(**view);
     }
     if (attempt > 2) back_off(env_, attempt / 8);
@@ -79,7 +80,7 @@ Result<std::optional<View>> Reader::try_refresh(format::Head& head) {
     replaced = adopt_locked(generation, head);
     owned = owned_epoch_ == head.epoch && appending_ == 0;
     tail = tail_;
-    view = View{generation, tail, tail->count(), head.version, head.epoch};
+    view = View{generation, tail, tail->count(), head.version, head.epoch, {}};
   }
   drop_replaced(replaced, *generation);
   if (owned) return view;
@@ -124,7 +125,12 @@ Result<View> Reader::current() {
   {
     std::lock_guard lock(mutex_);
     if (generation_ != nullptr) {
-      return View{generation_, tail_, tail_->count(), head_version_, owned_epoch_.value_or(0)};
+      return View{generation_,
+                  tail_,
+                  tail_->count(),
+                  head_version_,
+                  owned_epoch_.value_or(0),
+                  generation_->resident()};
     }
   }
   return refresh();

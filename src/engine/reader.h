@@ -27,8 +27,9 @@ class Reader {
  public:
   Reader(const Env& env, Names names, const format::Uuid& index);
 
-  // A view that contains everything acknowledged before the call. `not_found`: the index was
-  // dropped. `corrupt`: damaged, or an object that HEAD needs is lost; it is named.
+  // A view that contains everything acknowledged before the call, with the resident sections if the
+  // index is pinned. `not_found`: the index was dropped. `corrupt`: damaged, or an object that HEAD
+  // needs is lost; it is named.
   Result<View> refresh();
   // Of the tail as far as known without asking the store.
   Tail::Size tail_size() const;

@@ -66,7 +66,7 @@ class Rewrite {
         generation_(*view.generation),
         bounds_(bounds_of(generation_)),
         edit_{generation_.manifest(), {}},
-        writer_(job),
+        writer_(job, encoder_of(edit_.manifest)),
         report_(report) {}
 
   Result<format::Manifest> run() {
@@ -204,7 +204,8 @@ class Rewrite {
     if (rows.size() <= 2 * bounds_.target) {
       keep_centroid(generation_.cluster_ids()[centroid],
                     generation_.centroids().centroid(centroid));
-      return write(generation_.cluster_ids()[centroid], rows);
+      return write(generation_.cluster_ids()[centroid], generation_.centroids().centroid(centroid),
+                   rows);
     }
     return split(rows);
   }
@@ -227,16 +228,17 @@ class Rewrite {
       for (std::size_t i = 0; i < rows.size(); ++i) {
         if (nearest[i] == piece) members.push_back(rows[i]);
       }
-      VARVE_CHECK(write(trained.clusters[piece], members));
+      VARVE_CHECK(write(trained.clusters[piece], set.centroid(piece), members));
     }
     return {};
   }
 
-  Status write(std::uint32_t cluster, std::span<const RowData> rows) {
+  Status write(std::uint32_t cluster, std::span<const float> centroid,
+               std::span<const RowData> rows) {
     if (rows.empty()) return {};
     auto type = rows.front().rows->rows.type;
     for (const RowData& row : rows) type = kernels::common_type(type, row.rows->rows.type);
-    VARVE_CHECK(writer_.start_cluster(cluster, edit_.manifest.dim, type));
+    VARVE_CHECK(writer_.start_cluster(cluster, centroid, type));
     for (const RowData& row : rows) {
       VARVE_CHECK(
           writer_.add(row.rows->rows, row.row, row.key(), row.ids->lsn(row.row), row.text()));

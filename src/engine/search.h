@@ -10,9 +10,11 @@
 
 namespace varve::engine {
 
+// Fills `result`, whose memory is used again: on a resident view without a log behind the fold
+// pointer nothing is allocated and no lock taken, once the memory of the thread is large enough.
 // `invalid`: names the field. `not_found`: an object was collected; ask again on a newer view.
-// `corrupt`: names the object. Never a partial answer.
-Result<QueryResult> search(const Env& env, const View& view, std::span<const float> query,
-                           const QueryOptions& options);
+// `corrupt`: names the object. Never a partial answer: after an error `result` says nothing.
+Status search(const Env& env, const View& view, std::span<const float> query,
+              const QueryOptions& options, QueryResult& result);
 
 }  // namespace varve::engine

@@ -37,14 +37,17 @@ std::size_t rows_bytes(const format::PartRef& part) {
   return std::size_t{part.rows} * part.row_stride;
 }
 
+// The bytes as they are.
+cache::Handle borrowed(base::Bytes section) {
+  auto owner = std::make_shared<const base::Bytes>(std::move(section));
+  return cache::Handle::borrow(owner, owner->span());
+}
+
 // Rows; under cosine, on the next cache line: inverse norms, how many are extreme, and which.
 Result<cache::Handle> prepare_rows(base::Bytes section, const PartSlot& slot,
                                    const SectionContext& context) {
   VARVE_TRY(const PartRows part, make_part_rows(std::move(section), slot, context));
-  if (context.metric != Metric::cosine) {
-    auto owner = std::make_shared<const base::Bytes>(part.section);
-    return cache::Handle::borrow(owner, owner->span());
-  }
+  if (context.metric != Metric::cosine) return borrowed(part.section);
   const std::size_t norms = aligned(part.section.size(), base::kBufferAlign);
   const std::size_t count = norms + part.inverse_norms.size() * sizeof(float);
   const auto extreme = static_cast<std::uint32_t>(part.extreme.size());
@@ -112,6 +115,7 @@ Result<cache::Handle> prepare_metadata(const base::Bytes& section, const PartSlo
 
 Result<cache::Handle> prepare_section(format::Section section, base::Bytes bytes,
                                       const PartSlot& slot, const SectionContext& context) {
+  if (section == format::Section::codes) return borrowed(std::move(bytes));
   if (section == format::Section::rows) return prepare_rows(std::move(bytes), slot, context);
   if (section == format::Section::ids) return prepare_ids(bytes, slot);
   return prepare_metadata(bytes, slot);
@@ -121,10 +125,15 @@ std::uint64_t prepared_bytes_max(format::Section section, const format::PartRef&
   const format::SectionRef& ref = part.section(section);
   if (ref.stored_bytes == 0) return 0;
   // Of the arrays beside the bytes as they are.
-  std::uint64_t row_bytes = sizeof(std::uint32_t);
+  std::uint64_t row_bytes = section == format::Section::codes ? 0 : sizeof(std::uint32_t);
   if (section == format::Section::rows) row_bytes = sizeof(float) + sizeof(std::uint32_t);
   if (section == format::Section::ids) row_bytes = sizeof(std::uint32_t) + sizeof(Lsn);
   return ref.raw_bytes + part.rows * row_bytes + 2 * base::kBufferAlign;
+}
+
+bool CodesView::open(cache::Handle prepared, const PartSlot& slot, const SectionContext&) {
+  bytes = std::move(prepared);
+  return bytes.bytes().size() == slot.ref.section(format::Section::codes).raw_bytes;
 }
 
 bool RowsView::open(cache::Handle prepared, const PartSlot& slot, const SectionContext& context) {

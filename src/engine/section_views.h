@@ -16,8 +16,8 @@
 namespace varve::engine {
 
 inline constexpr std::uint8_t kSectionLayout = 2;
-inline constexpr format::Section kCachedSections[] = {format::Section::rows, format::Section::ids,
-                                                      format::Section::metadata};
+inline constexpr format::Section kCachedSections[] = {
+    format::Section::codes, format::Section::rows, format::Section::ids, format::Section::metadata};
 
 // Makes the bytes to cache from a verified section. `corrupt`: the section is malformed.
 Result<cache::Handle> prepare_section(format::Section section, base::Bytes bytes,
@@ -25,6 +25,17 @@ Result<cache::Handle> prepare_section(format::Section section, base::Bytes bytes
 
 // At least the bytes that prepare_section makes.
 std::uint64_t prepared_bytes_max(format::Section section, const format::PartRef& part);
+
+// Codes as they are stored.
+struct CodesView {
+  static constexpr format::Section kSection = format::Section::codes;
+
+  cache::Handle bytes;
+
+  // As of RowsView.
+  bool open(cache::Handle prepared, const PartSlot& slot, const SectionContext& context);
+  const std::byte* blocks() const { return bytes.bytes().data(); }
+};
 
 // Rows of one part with what scoring needs. Views keep the bytes alive. An empty view: not loaded.
 struct RowsView {
@@ -36,7 +47,7 @@ struct RowsView {
   std::span<const std::uint32_t> extreme;  // cosine only; see PartRows::extreme
 
   // False: `prepared` is no section of this part, or one that would be read out of bounds. The same
-  // of the views below.
+  // of the other views.
   bool open(cache::Handle prepared, const PartSlot& slot, const SectionContext& context);
 };
 

@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "engine/generation.h"
+#include "engine/resident.h"
 #include "engine/tail.h"
 
 namespace varve::engine {
@@ -17,6 +18,7 @@ struct View {
   std::size_t tail_count = 0;
   std::uint64_t head_version = 0;
   std::uint64_t epoch = 0;
+  std::shared_ptr<const ResidentSections> resident;  // null: sections come through the cache
 };
 
 }  // namespace varve::engine

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "engine/resident.h"
 #include "engine/section_cache.h"
 
 namespace varve::engine {
@@ -64,6 +65,13 @@ Result<PinReport> warm_all(const Core& core, const View& view, const Pinning& pi
   return report;
 }
 
+// So that queries need not ask the cache. Only what is pinned: nothing else may stay in memory.
+Status hold(const Core& core, const View& view) {
+  VARVE_TRY(auto sections, hold_resident(core.env, *view.generation));
+  view.generation->set_resident(std::move(sections));
+  return {};
+}
+
 }  // namespace
 
 Result<PinReport> warm(const Core& core, const View& view, const Pinning& pinning,
@@ -75,16 +83,18 @@ Result<PinReport> warm(const Core& core, const View& view, const Pinning& pinnin
   const SectionPins::Pinned before = pins.pinned(core.index);
   auto report = warm_all(core, view, pinning, progress);
   const Status remembered = report ? pins.remember(core.index, pinning.until_ms) : Status{};
-  if (report && remembered) return report;
+  const Status held = report && remembered ? hold(core, view) : Status{};
+  if (report && remembered && held) return report;
   pins.take_back(core.index, before);
-  return report ? tl::unexpected(remembered.error()) : std::move(report);
+  if (!report) return report;
+  return tl::unexpected(remembered ? held.error() : remembered.error());
 }
 
 Status follow_pin(const Core& core, const View& view) {
   const auto pinning = core.env.sections->pins().find(core.index, core.env.clock->wall_ms());
   if (!pinning) return {};
   VARVE_CHECK(warm_all(core, view, *pinning, {}));
-  return {};
+  return pinning->keep == Pinning::Keep::in_memory ? hold(core, view) : Status{};
 }
 
 }  // namespace varve::engine

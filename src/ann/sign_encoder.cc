@@ -1,0 +1,67 @@
+#include "ann/sign_encoder.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <vector>
+
+#include "ann/clustering.h"
+#include "base/assert.h"
+#include "kernels/sign_codes.h"
+
+namespace varve::ann {
+namespace {
+
+using kernels::kSignBlockRows;
+
+bool is_finite_bf16(std::uint16_t bits) {
+  return std::isfinite(std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16));
+}
+
+// Factors that float32 cannot hold would leave the row out of every answer: this one is in all.
+void mend_factors(std::byte* block, std::uint32_t width, std::size_t place) {
+  std::byte* const add = block + std::size_t{width} * 4 + place * sizeof(float);
+  std::byte* const rescale = block + std::size_t{width} * 4 + kSignBlockRows * sizeof(float) +
+                             place * sizeof(std::uint16_t);
+  std::byte* const error = rescale + kSignBlockRows * sizeof(std::uint16_t);
+  float added;
+  std::uint16_t rescaled, erring;
+  std::memcpy(&added, add, sizeof(added));
+  std::memcpy(&rescaled, rescale, sizeof(rescaled));
+  std::memcpy(&erring, error, sizeof(erring));
+  if (std::isfinite(added) && is_finite_bf16(rescaled) && is_finite_bf16(erring)) return;
+  added = -std::numeric_limits<float>::infinity();
+  rescaled = erring = 0;
+  std::memcpy(add, &added, sizeof(added));
+  std::memcpy(rescale, &rescaled, sizeof(rescaled));
+  std::memcpy(error, &erring, sizeof(erring));
+}
+
+}  // namespace
+
+SignEncoder::SignEncoder(std::uint32_t dim, Metric metric, std::uint64_t seed)
+    : metric_(metric), rotation_(dim, seed) {}
+
+void SignEncoder::encode(const kernels::Rows& rows, std::span<const float> centroid,
+                         std::span<std::byte> out) const {
+  const std::uint32_t width = rotation_.padded_dim();
+  const std::size_t block_bytes = kernels::sign_block_bytes(width);
+  VARVE_ASSERT(centroid.size() == rotation_.dim() && rows.dim == rotation_.dim());
+  VARVE_ASSERT(out.size() == (rows.count + kSignBlockRows - 1) / kSignBlockRows * block_bytes);
+  std::fill(out.begin(), out.end(), std::byte{0});
+  std::vector<float> row(rows.dim), rotated(width), rotated_centroid(width);
+  rotation_.apply(centroid.data(), rotated_centroid.data());
+  for (std::size_t i = 0; i < rows.count; ++i) {
+    widen_for_ranking(rows.sub(i, 1), metric_, row.data());
+    for (std::size_t j = 0; j < row.size(); ++j) row[j] -= centroid[j];
+    rotation_.apply(row.data(), rotated.data());
+    std::byte* const block = out.data() + i / kSignBlockRows * block_bytes;
+    kernels::encode_signs(rotated.data(), rotated_centroid.data(), width, i % kSignBlockRows,
+                          block);
+    mend_factors(block, width, i % kSignBlockRows);
+  }
+}
+
+}  // namespace varve::ann

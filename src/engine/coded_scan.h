@@ -1,0 +1,61 @@
+// Candidates by the sign codes of the parts visited, and the distances of the rows that the codes
+// leave.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "ann/sign_filter.h"
+#include "base/result.h"
+#include "engine/held_sections.h"
+#include "engine/row_scorer.h"
+#include "kernels/rotation.h"
+#include "kernels/sign_codes.h"
+
+namespace varve::engine {
+
+// One thread. Kept from query to query for its memory.
+class CodedScan {
+ public:
+  // `query`: of unit length under cosine.
+  void start(const kernels::Rotation& rotation, const float* query);
+  // Rows (row_id) that may be among the `capacity` nearest of the parts that `held` was started
+  // with: those within the rounding error of the k-th among the rows that the codes leave. The same
+  // ones however much can be held at a time. `to_centroids`: for each place the squared distance of
+  // the query to the centroid.
+  Status nearest(HeldSections& held, const RowScorer& scorer, std::span<const float> to_centroids,
+                 std::size_t capacity, std::vector<std::uint64_t>& ids);
+  // Rows whose values the last nearest() looked at.
+  std::size_t rows_compared() const { return compared_.size(); }
+
+ private:
+  using Survivor = ann::SignFilter::Survivor;
+  struct Compared {
+    float distance;
+    std::uint64_t id;
+  };
+
+  Status filter(HeldSections& held, std::span<const float> to_centroids, std::size_t capacity);
+  void add_uncoded(const HeldSections& held);
+  void list_places();
+  Status compare_at_once(HeldSections& held, const RowScorer& scorer);
+  Status compare_in_groups(HeldSections& held, const RowScorer& scorer);
+  template <typename DistanceOf>
+  void compare(const RowScorer& scorer, DistanceOf distance_of);
+  void offer(float distance);
+
+  std::vector<float> rotated_;
+  kernels::SignTable table_;
+  ann::SignFilter filter_;
+  std::size_t capacity_ = 1;
+  std::vector<Survivor> survivors_;    // by lower bound
+  std::vector<std::uint32_t> places_;  // of survivors, ascending
+  std::vector<std::uint32_t> all_places_;
+  std::vector<float> distances_;  // of survivors, if compared in groups
+  std::vector<Compared> compared_;
+  std::vector<float> nearest_;  // distances of the nearest, a heap
+};
+
+}  // namespace varve::engine

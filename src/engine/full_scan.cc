@@ -1,0 +1,68 @@
+#include "engine/full_scan.h"
+
+#include <cmath>
+
+#include "kernels/top_k.h"
+
+namespace varve::engine {
+namespace {
+
+// Calls use(place, part, distances of its rows).
+template <typename Use>
+void for_parts(const HeldSections& held, const float* distances, Use use) {
+  for (std::size_t place = 0; place < held.parts().size(); ++place) {
+    const PartView& part = held.part(place);
+    use(place, part, distances);
+    distances += part.slot->ref.rows;
+  }
+}
+
+}  // namespace
+
+Status FullScan::score(HeldSections& held, const RowScorer& scorer) {
+  std::size_t rows = 0;
+  std::vector<std::uint32_t> places(held.parts().size());
+  for (std::uint32_t place = 0; place < places.size(); ++place) {
+    places[place] = place;
+    rows += held.part(place).slot->ref.rows;
+  }
+  distances_.resize(rows);
+  float* out = distances_.data();
+  for (std::span<const std::uint32_t> rest = places; !rest.empty();) {
+    const auto group = rest.first(held.count_within(rest, {format::Section::rows}));
+    VARVE_CHECK(held.hold<RowsView>(group));
+    for (const std::uint32_t place : group) {
+      const RowsView& part = held.at<RowsView>(place);
+      scorer.all(part, out);
+      out += part.rows.count;
+    }
+    held.let_go<RowsView>(group);
+    rest = rest.subspan(group.size());
+  }
+  return {};
+}
+
+void FullScan::nearest(const HeldSections& held, const RowScorer& scorer, std::size_t capacity,
+                       bool exactly, std::vector<std::uint64_t>& ids) const {
+  ids.clear();
+  kernels::TopK top(capacity);
+  for_parts(held, distances_.data(), [&](std::size_t place, const PartView& part, const float* at) {
+    top.add_block(at, part.slot->ref.rows, row_id(place, 0), part.stale_words());
+  });
+  const auto found = top.take();
+  if (found.empty()) return;
+  // Distances that overflow are all equal: the exact ones decide. NaN, which only damaged rows
+  // give, is no candidate.
+  if (!exactly && std::isfinite(found.back().distance)) {
+    for (const auto& scored : found) ids.push_back(scored.id);
+    return;
+  }
+  const float limit = scorer.with_margin(found.back().distance);
+  for_parts(held, distances_.data(), [&](std::size_t place, const PartView& part, const float* at) {
+    for (std::uint32_t row = 0; row < part.slot->ref.rows; ++row) {
+      if (at[row] <= limit && !part.is_stale(row)) ids.push_back(row_id(place, row));
+    }
+  });
+}
+
+}  // namespace varve::engine

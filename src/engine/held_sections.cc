@@ -1,0 +1,61 @@
+#include "engine/held_sections.h"
+
+#include <utility>
+
+#include "engine/generation.h"
+
+namespace varve::engine {
+
+void HeldSections::start(const Env& env, const View& view, std::span<const std::uint32_t> parts) {
+  clear();
+  env_ = &env;
+  generation_ = view.generation.get();
+  resident_ = view.resident.get();
+  parts_ = parts;
+  keeps_all_ = parts.empty() || resident_ != nullptr ||
+               generation_->count_within(parts, {format::Section::rows, format::Section::ids},
+                                         env.held_bytes_max) == parts.size();
+}
+
+void HeldSections::clear() {
+  std::apply([](auto&... views) { (views.clear(), ...); }, held_);
+  parts_ = {};
+  resident_ = nullptr;
+}
+
+template <typename View>
+Status HeldSections::hold(std::span<const std::uint32_t> places) {
+  if (resident_ != nullptr) return {};
+  auto& held = std::get<std::vector<View>>(held_);
+  held.resize(parts_.size());
+  std::vector<std::uint32_t> numbers, missing;
+  for (const std::uint32_t place : places) {
+    if (held[place].bytes) continue;
+    missing.push_back(place);
+    numbers.push_back(parts_[place]);
+  }
+  if (numbers.empty()) return {};
+  VARVE_TRY(auto views, generation_->views<View>(*env_, numbers));
+  for (std::size_t i = 0; i < missing.size(); ++i) held[missing[i]] = std::move(views[i]);
+  return {};
+}
+
+template Status HeldSections::hold<CodesView>(std::span<const std::uint32_t>);
+template Status HeldSections::hold<RowsView>(std::span<const std::uint32_t>);
+template Status HeldSections::hold<IdsView>(std::span<const std::uint32_t>);
+template Status HeldSections::hold<MetadataView>(std::span<const std::uint32_t>);
+
+std::size_t HeldSections::count_within(std::span<const std::uint32_t> places,
+                                       std::initializer_list<format::Section> sections) const {
+  if (resident_ != nullptr) return places.size();
+  std::uint64_t bytes = 0;
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    for (const format::Section section : sections) {
+      bytes += prepared_bytes_max(section, part(places[i]).slot->ref);
+    }
+    if (bytes > env_->held_bytes_max && i > 0) return i;
+  }
+  return places.size();
+}
+
+}  // namespace varve::engine

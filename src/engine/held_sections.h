@@ -1,0 +1,71 @@
+// What a query holds of the parts that it visits.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <tuple>
+#include <vector>
+
+#include "base/result.h"
+#include "engine/env.h"
+#include "engine/resident.h"
+#include "engine/section_views.h"
+#include "engine/view.h"
+
+namespace varve::engine {
+
+// A row of the clusters as one number: `place` counts the parts that the query visits.
+inline std::uint64_t row_id(std::size_t place, std::uint32_t row) {
+  return std::uint64_t{place} << 32 | row;
+}
+inline std::uint32_t place_of(std::uint64_t id) { return static_cast<std::uint32_t>(id >> 32); }
+inline std::uint32_t row_of(std::uint64_t id) { return static_cast<std::uint32_t>(id); }
+
+// One thread. Kept from query to query for its memory; nothing is allocated if the view is
+// resident.
+class HeldSections {
+ public:
+  // `parts`: indexes into the parts of the generation; a place is an index into it. All borrowed
+  // until clear().
+  void start(const Env& env, const View& view, std::span<const std::uint32_t> parts);
+  void clear();
+
+  // All sections that deciding a query may need can be held together.
+  bool keeps_all() const { return keeps_all_; }
+  bool is_resident() const { return resident_ != nullptr; }
+  std::span<const std::uint32_t> parts() const { return parts_; }
+  const PartView& part(std::size_t place) const { return generation_->parts()[parts_[place]]; }
+
+  // Reads the section of `places` that is not held yet.
+  template <typename View>
+  Status hold(std::span<const std::uint32_t> places);
+  // REQUIRES: held. Empty if the part has no such section.
+  template <typename View>
+  const View& at(std::size_t place) const {
+    if (resident_ != nullptr) return resident_->of<View>()[parts_[place]];
+    return std::get<std::vector<View>>(held_)[place];
+  }
+  // The opposite of hold(), unless everything is kept.
+  template <typename View>
+  void let_go(std::span<const std::uint32_t> places) {
+    if (keeps_all_) return;
+    auto& held = std::get<std::vector<View>>(held_);
+    for (const std::uint32_t place : places) held[place] = {};
+  }
+  // How many of `places`, from the first on, have `sections` that can be held together.
+  std::size_t count_within(std::span<const std::uint32_t> places,
+                           std::initializer_list<format::Section> sections) const;
+
+ private:
+  const Env* env_ = nullptr;
+  const Generation* generation_ = nullptr;
+  const ResidentSections* resident_ = nullptr;
+  std::span<const std::uint32_t> parts_;
+  bool keeps_all_ = false;
+  std::tuple<std::vector<CodesView>, std::vector<RowsView>, std::vector<IdsView>,
+             std::vector<MetadataView>>
+      held_;  // by place; empty while not needed
+};
+
+}  // namespace varve::engine

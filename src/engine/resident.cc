@@ -1,0 +1,32 @@
+#include "engine/resident.h"
+
+#include <numeric>
+
+#include "engine/generation.h"
+
+namespace varve::engine {
+namespace {
+
+template <typename View>
+Status hold(const Env& env, const Generation& generation, std::vector<View>& views) {
+  std::vector<std::uint32_t> parts(generation.parts().size());
+  std::iota(parts.begin(), parts.end(), 0U);
+  VARVE_TRY(views, generation.views<View>(env, parts));
+  // A copy is counted: it may be let go by any thread.
+  for (View& view : views) view.bytes = cache::Handle(std::as_const(view.bytes));
+  return {};
+}
+
+}  // namespace
+
+Result<std::shared_ptr<const ResidentSections>> hold_resident(const Env& env,
+                                                              const Generation& generation) {
+  auto sections = std::make_shared<ResidentSections>();
+  VARVE_CHECK(hold(env, generation, sections->codes));
+  VARVE_CHECK(hold(env, generation, sections->rows));
+  VARVE_CHECK(hold(env, generation, sections->ids));
+  VARVE_CHECK(hold(env, generation, sections->metadata));
+  return std::shared_ptr<const ResidentSections>(std::move(sections));
+}
+
+}  // namespace varve::engine

@@ -1,0 +1,37 @@
+// Sections that stay in memory: what a query of a pinned index reads without asking the cache.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "base/result.h"
+#include "engine/env.h"
+#include "engine/section_views.h"
+
+namespace varve::engine {
+
+class Generation;
+
+// By number of the part; an empty view where a part has no such section. Immutable; its bytes live
+// as long as it does.
+struct ResidentSections {
+  std::vector<CodesView> codes;
+  std::vector<RowsView> rows;
+  std::vector<IdsView> ids;
+  std::vector<MetadataView> metadata;
+
+  template <typename View>
+  const std::vector<View>& of() const {
+    if constexpr (View::kSection == format::Section::codes) return codes;
+    if constexpr (View::kSection == format::Section::rows) return rows;
+    if constexpr (View::kSection == format::Section::ids) return ids;
+    if constexpr (View::kSection == format::Section::metadata) return metadata;
+  }
+};
+
+// Takes hold of all sections of the generation, which are pinned in memory: what is not, is held
+// beside the cache. Errors of the store.
+Result<std::shared_ptr<const ResidentSections>> hold_resident(const Env& env,
+                                                              const Generation& generation);
+
+}  // namespace varve::engine

@@ -1,0 +1,58 @@
+#include "engine/row_scorer.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "kernels/distance.h"
+
+namespace varve::engine {
+
+RowScorer::RowScorer(Metric metric, std::span<const float> query, const float* unit)
+    : metric_(metric),
+      query_(query),
+      unit_(unit),
+      query_norm_(metric == Metric::cosine
+                      ? std::sqrt(kernels::squared_norm_exact(
+                            query.data(), static_cast<std::uint32_t>(query.size())))
+                      : 0) {}
+
+void RowScorer::all(const RowsView& part, float* out) const {
+  if (metric_ == Metric::euclidean) {
+    kernels::squared_l2(unit_, part.rows, out);
+    return;
+  }
+  kernels::inner_product(unit_, part.rows, out);
+  for (std::size_t i = 0; i < part.rows.count; ++i) out[i] = 1.0F - out[i] * part.inverse_norms[i];
+  for (const std::uint32_t row : part.extreme) out[row] = static_cast<float>(exact(part.rows, row));
+}
+
+float RowScorer::one(const RowsView& part, std::uint32_t row) const {
+  float out = 0;
+  if (metric_ == Metric::euclidean) {
+    kernels::squared_l2(unit_, part.rows.sub(row, 1), &out);
+    return out;
+  }
+  const bool is_extreme = std::binary_search(part.extreme.begin(), part.extreme.end(), row);
+  if (is_extreme) return static_cast<float>(exact(part.rows, row));
+  kernels::inner_product(unit_, part.rows.sub(row, 1), &out);
+  return 1.0F - out * part.inverse_norms[row];
+}
+
+double RowScorer::exact(const kernels::Rows& rows, std::size_t row) const {
+  if (metric_ == Metric::euclidean) return kernels::squared_l2_exact(query_.data(), rows, row);
+  const double norm = std::sqrt(kernels::squared_norm_exact(rows, row));
+  return 1.0 - kernels::inner_product_exact(query_.data(), rows, row) / (query_norm_ * norm);
+}
+
+float RowScorer::with_margin(float threshold) const {
+  const float error = kernels::distance_error(static_cast<std::uint32_t>(query_.size()));
+  // Squares of tiny differences lose less than the smallest normal number.
+  if (metric_ == Metric::euclidean) {
+    return threshold * (1.0F + 4.0F * error) + std::numeric_limits<float>::min();
+  }
+  // The product of unit vectors is at most 1, normalising included.
+  return threshold + 8.0F * error + 1e-6F;
+}
+
+}  // namespace varve::engine
