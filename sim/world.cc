@@ -36,6 +36,7 @@ struct Plan {
     stay = random.unit() * 0.8;
     metric = random.below(3) == 0 ? Metric::cosine : Metric::euclidean;
     content.dim = 4 + static_cast<std::uint32_t>(random.below(5));
+    if (content.dim == 8) content.dim = 64;  // with codes
     content.fractions = random.below(2) == 0;
     // Most runs have few faults of each kind: a run in which nothing works shows nothing.
     const auto rare = [&](double most) { return most * std::pow(random.unit(), 3); };

@@ -9,7 +9,7 @@ namespace varve::engine {
 namespace {
 
 const IndexName kName{"test", "index"};
-constexpr std::uint32_t kDim = 16;
+constexpr std::uint32_t kDim = 64;  // enough for codes
 constexpr std::size_t kRows = 6'000;
 
 std::string key_of(std::size_t row) { return fmt::format("key of row {:05}", row); }

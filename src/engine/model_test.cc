@@ -18,17 +18,17 @@ struct Case {
 
 class ModelTest : public ::testing::TestWithParam<Case> {
  protected:
-  static constexpr std::uint32_t kDim = 6;
   static constexpr std::uint64_t kKeys = 120;
 
   ModelTest()
-      : random_(GetParam().seed),
+      : dim_(GetParam().seed % 4 == 3 ? 70 : 6),  // some with codes
+        random_(GetParam().seed),
         model_(GetParam().metric),
         store_(store::make_memory_store(test_clock())) {
     for (std::uint64_t i = 0; i < 2; ++i) {
       processes_.push_back(std::make_unique<Process>(store_, GetParam().seed * 10 + i));
       auto index = processes_.back()->database().create_index(
-          {"test", "model"}, {.dim = kDim, .metric = GetParam().metric}, true);
+          {"test", "model"}, {.dim = dim_, .metric = GetParam().metric}, true);
       indexes_.push_back(*index);
     }
   }
@@ -37,7 +37,7 @@ class ModelTest : public ::testing::TestWithParam<Case> {
   std::string any_key() { return "key-" + std::to_string(random_.below(kKeys)); }
 
   VectorRecord any_record() {
-    VectorRecord record{any_key(), random_vector(random_, kDim), {}};
+    VectorRecord record{any_key(), random_vector(random_, dim_), {}};
     if (random_.below(3) > 0) record.metadata = "{\"n\":" + std::to_string(++version_) + "}";
     return record;
   }
@@ -72,7 +72,7 @@ class ModelTest : public ::testing::TestWithParam<Case> {
   }
 
   void check_query() {
-    const auto query = random_vector(random_, kDim);
+    const auto query = random_vector(random_, dim_);
     const auto k = static_cast<std::uint32_t>(1 + random_.below(15));
     const auto result = any().query(query, exact_query(k));
     ASSERT_TRUE(result) << result.error().message;
@@ -163,6 +163,7 @@ class ModelTest : public ::testing::TestWithParam<Case> {
     }
   }
 
+  const std::uint32_t dim_;
   base::Random random_;
   Model model_;
   std::shared_ptr<store::ObjectStore> store_;

@@ -80,6 +80,7 @@ struct Scratch {
   std::vector<std::uint64_t> ids;
   std::vector<std::uint32_t> places;
   std::vector<Candidate> best;
+  std::deque<std::string> keys;  // of candidates whose ids were let go
 };
 thread_local Scratch scratch;
 
@@ -269,7 +270,7 @@ class Search {
   // that the tail replaced took so many places that more have to be found.
   Result<bool> take_candidates(std::size_t capacity) {
     std::erase_if(scratch.best, [](const Candidate& candidate) { return !candidate.in_tail; });
-    keys_.clear();
+    scratch.keys.clear();
     if (capacity == 0) return true;
     const std::size_t count = scratch.ids.size();
     std::size_t dropped = 0;
@@ -321,7 +322,7 @@ class Search {
       ++dropped;
       return;
     }
-    if (!scratch.held.keeps_all()) key = keys_.emplace_back(key);
+    if (!scratch.held.keeps_all()) key = scratch.keys.emplace_back(key);
     const RowsView& rows = scratch.held.at<RowsView>(place_of(id));
     scratch.best.push_back({scorer_.exact(rows.rows, row_of(id)), key, {}, id, false});
   }
@@ -388,7 +389,6 @@ class Search {
   bool every_row_ = false;
   // Of the parts visited: all rows, those that are live, and of these those without codes.
   std::size_t rows_chosen_ = 0, live_chosen_ = 0, uncoded_chosen_ = 0;
-  std::deque<std::string> keys_;  // of candidates whose ids were let go
 };
 
 }  // namespace

@@ -16,7 +16,7 @@
 
 namespace varve::engine {
 
-inline constexpr std::uint32_t kDim = 16;
+inline constexpr std::uint32_t kDim = 64;    // enough for codes
 inline constexpr std::size_t kRows = 6'000;  // enough for several clusters
 
 inline const IndexName kName{"test", "cached"};
