@@ -52,7 +52,8 @@ class SignTable {
   std::vector<std::uint8_t> entries_;
 };
 
-// A row whose distance may be at most the limit.
+// A row whose distance may be at most the limit. What overflows float32 has the bounds -infinity
+// and infinity.
 struct SignHit {
   float lower;     // of the squared distance, but for a few in a thousand
   float estimate;  // of the squared distance
@@ -66,6 +67,11 @@ struct SignHit {
 // `to_centroid`: the squared distance from the query to the centroid.
 std::size_t scan_signs(const SignTable& table, const std::byte* blocks, std::size_t rows,
                        float to_centroid, float limit, SignHit* hits);
+
+// Estimates and lower bounds of `rows` rows, rounded up to whole blocks; both arrays have room for
+// that. What lies beyond the rows says nothing; what overflows float32 may be NaN.
+void estimate_signs(const SignTable& table, const std::byte* blocks, std::size_t rows,
+                    float to_centroid, float* estimates, float* lowers);
 
 // The least upper bounds seen so far: a row whose lower bound is beyond the k-th is not among the k
 // nearest, as far as bounds hold. One thread; kept from query to query for its memory, k floats.

@@ -167,6 +167,22 @@ TEST(SignCodes, GivesOnlyWhatTheLimitAllows) {
   });
 }
 
+TEST(SignCodes, EstimatesOfAllAreThoseOfTheScan) {
+  std::mt19937 random(kSeed);
+  on_each_target([&] {
+    const Cluster cluster(random, 192, 75);
+    SignTable table;
+    table.set(cluster.query.data(), 192);
+    std::vector<float> estimates(96), lowers(96);
+    estimate_signs(table, cluster.blocks, 75, static_cast<float>(cluster.to_centroid()),
+                   estimates.data(), lowers.data());
+    for (const SignHit& hit : cluster.scan(kAll)) {
+      EXPECT_EQ(bits_of(estimates[hit.row]), bits_of(hit.estimate));
+      EXPECT_EQ(bits_of(lowers[hit.row]), bits_of(hit.lower));
+    }
+  });
+}
+
 TEST(SignCodes, BoundsEndAtTheKthUpperBoundOfAll) {
   std::mt19937 random(kSeed);
   on_each_target([&] {

@@ -2,6 +2,7 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <limits>
 
 #include "kernels/sign_codes.h"
 #include "kernels/target.h"
@@ -22,6 +23,7 @@
 namespace varve::kernels {
 
 constexpr std::size_t kGroupBytes = 16;
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 struct SignScan {
   const std::uint8_t* entries;
@@ -183,6 +185,17 @@ HWY_INLINE std::uint32_t bound_block(const SignScan& scan, const std::uint16_t* 
   return within;
 }
 
+void estimate_blocks(const SignScan& scan, const std::byte* blocks, std::size_t rows,
+                     float* estimates, float* lowers) {
+  HWY_ALIGN std::uint16_t sums[kSignBlockRows];
+  const std::size_t code_bytes = scan.groups * kGroupBytes;
+  const auto block_bytes = static_cast<std::ptrdiff_t>(code_bytes + kSignBlockRows * 8);
+  for (std::size_t row = 0; row < rows; row += kSignBlockRows, blocks += block_bytes) {
+    sum_block(scan, reinterpret_cast<const std::uint8_t*>(blocks), block_bytes, sums);
+    bound_block(scan, sums, blocks + code_bytes, kInfinity, estimates + row, lowers + row);
+  }
+}
+
 // Calls visit(lower, estimate, row) for rows whose bound is within limit(), in order.
 template <class Limit, class Visit>
 HWY_INLINE void for_rows(const SignScan& scan, const SignCluster& cluster, Limit limit,
@@ -204,7 +217,10 @@ HWY_INLINE void for_rows(const SignScan& scan, const SignCluster& cluster, Limit
     }
     for (; within != 0; within &= within - 1) {
       const auto i = static_cast<std::uint32_t>(std::countr_zero(within));
-      visit(lowers[i], estimates[i], cluster.first_row + static_cast<std::uint32_t>(row) + i);
+      // What overflowed may be anywhere.
+      const bool is_sound = lowers[i] <= estimates[i];
+      visit(is_sound ? lowers[i] : -kInfinity, is_sound ? estimates[i] : kInfinity,
+            cluster.first_row + static_cast<std::uint32_t>(row) + i);
     }
   }
 }
@@ -241,6 +257,7 @@ HWY_AFTER_NAMESPACE();
 namespace varve::kernels {
 namespace {
 
+HWY_EXPORT(estimate_blocks);
 HWY_EXPORT(scan_to_limit);
 HWY_EXPORT(scan_to_bounds);
 
@@ -258,6 +275,12 @@ void UpperBounds::replace_largest(float upper) {
   bounds_.back() = upper;
   std::push_heap(bounds_.begin(), bounds_.end());
   limit_ = bounds_.front();
+}
+
+void estimate_signs(const SignTable& table, const std::byte* blocks, std::size_t rows,
+                    float to_centroid, float* estimates, float* lowers) {
+  HWY_DYNAMIC_DISPATCH(estimate_blocks)
+  (scan_of(table, to_centroid), blocks, rows, estimates, lowers);
 }
 
 std::size_t scan_signs(const SignTable& table, const std::byte* blocks, std::size_t rows,
