@@ -109,8 +109,7 @@ class CodedSearch final : public VectorSearch {
     }
     thread_local Scratch scratch;
     const std::span<SignHit> hits = scan_clusters(query, k, plan_of(effort, k), scratch);
-    scratch.comparison.set(rows_, query);
-    compare(hits, k, scratch, found);
+    if (!hits.empty()) compare(query, hits, k, scratch, found);
     return order(scratch.comparison, found.take(), k);
   }
 
@@ -164,22 +163,24 @@ class CodedSearch final : public VectorSearch {
 
   // Those that seem nearest give a limit; of the others only rows whose bound is within it are
   // compared.
-  void compare(std::span<SignHit> hits, std::uint32_t k, Scratch& scratch,
+  void compare(const Query& query, std::span<SignHit> hits, std::uint32_t k, Scratch& scratch,
                Contenders& found) const {
     const std::size_t first = std::min<std::size_t>(k, hits.size());
-    std::nth_element(hits.begin(), hits.begin() + static_cast<std::ptrdiff_t>(first), hits.end(),
+    std::nth_element(hits.begin(), hits.begin() + static_cast<std::ptrdiff_t>(first - 1),
+                     hits.end(),
                      [](const SignHit& a, const SignHit& b) { return a.estimate < b.estimate; });
-    if (first == 0) return;
     scratch.bounds.reset(first);
     float limit = std::numeric_limits<float>::infinity();
-    std::size_t at = 0;
-    while (at < hits.size()) {
+    for (std::size_t at = 0; at < hits.size();) {
       scratch.positions.clear();
       const std::size_t width = at == 0 ? first : kComparedRows;
       for (; at < hits.size() && scratch.positions.size() < width; ++at) {
         const float lower = hits[at].estimate - kSlack * (hits[at].estimate - hits[at].lower);
-        if (!(lower > limit)) scratch.positions.push_back(hits[at].row);
+        if (lower > limit) continue;
+        rows_.fetch(hits[at].row);
+        scratch.positions.push_back(hits[at].row);
       }
+      if (at == first) scratch.comparison.set(rows_, query);
       scratch.distances.resize(scratch.positions.size());
       scratch.comparison.distances(scratch.positions, scratch.distances.data());
       for (std::size_t i = 0; i < scratch.positions.size(); ++i) {
