@@ -2,7 +2,9 @@
 // compared with the rows themselves.
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
+#include "ann/centroid_ranking.h"
 #include "ann/clustering.h"
 #include "ann/probe.h"
 #include "ann/stored_rows.h"
@@ -64,12 +66,24 @@ class SignSections {
   base::Buffer buffer_;
 };
 
+// Rows that are compared at once: their bytes are fetched while those before are compared, and
+// those after profit from a nearer limit.
+constexpr std::size_t kComparedRows = 16;
+
+// Of the error, in bounds of it, when rows are compared: costs six more rows of 23 and finds half
+// of what single bounds miss (fashion-mnist, recall 0.9986 in place of 0.9997).
+constexpr float kSlack = 1.5F;
+
 // Kept from query to query of a thread.
 struct Scratch {
   std::vector<CentroidSet::Ranked> ranked;
   std::vector<float> rotated;
   kernels::SignTable table;
+  kernels::UpperBounds bounds;
   std::vector<SignHit> hits;
+  RowComparison comparison;
+  std::vector<std::uint32_t> positions;
+  std::vector<float> distances;
 };
 
 class CodedSearch final : public VectorSearch {
@@ -82,6 +96,7 @@ class CodedSearch final : public VectorSearch {
         ids_(std::move(made.order)),
         probe_table_(std::move(made.probe_table)),
         rotation_(rows.dim, options.seed),
+        ranking_(centroids_, rotation_),
         codes_(rows_, centroids_, starts_, rotation_) {}
 
   Result<std::vector<Neighbor>> search(std::span<const float> values, std::uint32_t k,
@@ -90,10 +105,12 @@ class CodedSearch final : public VectorSearch {
     Contenders found(k, float_error(metric(), dim()));
     if (effort.exact) {
       rows_.scan(query, 0, rows_.rows().count, found);
-    } else {
-      scan_clusters(query, k, plan_of(effort, k), found);
+      return rows_.order(query, found.take(), k, ids_);
     }
-    return rows_.order(query, found.take(), k, ids_);
+    thread_local Scratch scratch;
+    const std::span<SignHit> hits = scan_clusters(query, k, plan_of(effort, k), scratch);
+    if (!hits.empty()) compare(query, hits, k, scratch, found);
+    return order(scratch.comparison, found.take(), k);
   }
 
   std::uint64_t size() const override { return rows_.rows().count; }
@@ -101,8 +118,8 @@ class CodedSearch final : public VectorSearch {
   Metric metric() const override { return rows_.metric(); }
   std::size_t resident_bytes() const override {
     return rows_.resident_bytes() + codes_.resident_bytes() + rotation_.resident_bytes() +
-           centroids_.values().size_bytes() + starts_.size() * sizeof(std::size_t) +
-           ids_.size() * sizeof(std::uint64_t);
+           ranking_.resident_bytes() + centroids_.values().size_bytes() +
+           starts_.size() * sizeof(std::size_t) + ids_.size() * sizeof(std::uint64_t);
   }
 
  private:
@@ -112,40 +129,83 @@ class CodedSearch final : public VectorSearch {
     return choose_probes(probe_table_, effort.recall, k, clusters);
   }
 
-  void scan_clusters(const Query& query, std::uint32_t k, const ProbePlan& plan,
-                     Contenders& found) const {
-    thread_local Scratch scratch;
-    centroids_.rank(query.for_ranking(), plan.nprobe, scratch.ranked);
-    const std::size_t probes = probes_of(plan, scratch.ranked);
+  // Rows of the visited clusters whose lower bound is within the k-th upper bound.
+  std::span<SignHit> scan_clusters(const Query& query, std::uint32_t k, const ProbePlan& plan,
+                                   Scratch& scratch) const {
     scratch.rotated.resize(rotation_.padded_dim());
     rotation_.apply(query.for_ranking(), scratch.rotated.data());
     scratch.table.set(scratch.rotated.data(), rotation_.padded_dim());
-    std::size_t compared = 0;
-    for (std::size_t i = 0; i < probes; ++i) {
-      const auto [to_centroid, cluster] = scratch.ranked[i];
-      const std::size_t first = starts_[cluster], count = starts_[cluster + 1] - first;
-      if (scratch.hits.size() < count) scratch.hits.resize(count);
-      SignHit* const hits = scratch.hits.data();
-      const std::size_t hit_count = kernels::scan_signs(scratch.table, codes_.blocks(cluster),
-                                                        count, to_centroid, limit_of(found), hits);
-      SignHit* begin = hits;
-      if (compared < k) {
-        // Without a bound yet: those that seem nearest give one.
-        SignHit* const middle = hits + std::min<std::size_t>(k - compared, hit_count);
-        std::nth_element(hits, middle, hits + hit_count, [](const SignHit& a, const SignHit& b) {
-          return a.estimate < b.estimate;
-        });
-        for (; begin < middle; ++begin, ++compared) rows_.scan(query, first + begin->row, 1, found);
+    auto& ranked = scratch.ranked;
+    ranking_.rank(query.for_ranking(), scratch.table, plan, ranked);
+    std::size_t rows = 0;
+    for (const auto& probe : ranked) rows += starts_[probe.index + 1] - starts_[probe.index];
+    if (rows == 0) return {};
+    scratch.bounds.reset(std::min<std::size_t>(k, rows));
+    if (scratch.hits.size() < rows) scratch.hits.resize(rows);
+    SignHit* end = scratch.hits.data();
+    for (std::size_t i = 0; i < ranked.size(); ++i) {
+      const auto [to_centroid, cluster] = ranked[i];
+      const std::byte* const next =
+          i + 1 < ranked.size() ? codes_.blocks(ranked[i + 1].index) : nullptr;
+      end += kernels::scan_signs(scratch.table,
+                                 {.blocks = codes_.blocks(cluster),
+                                  .rows = starts_[cluster + 1] - starts_[cluster],
+                                  .to_centroid = to_centroid,
+                                  .first_row = static_cast<std::uint32_t>(starts_[cluster]),
+                                  .next = next},
+                                 scratch.bounds, end);
+    }
+    end = std::remove_if(
+        scratch.hits.data(), end,
+        [limit = scratch.bounds.limit()](const SignHit& hit) { return hit.lower > limit; });
+    return {scratch.hits.data(), end};
+  }
+
+  // Those that seem nearest give a limit; of the others only rows whose bound is within it are
+  // compared.
+  void compare(const Query& query, std::span<SignHit> hits, std::uint32_t k, Scratch& scratch,
+               Contenders& found) const {
+    const std::size_t first = std::min<std::size_t>(k, hits.size());
+    std::nth_element(hits.begin(), hits.begin() + static_cast<std::ptrdiff_t>(first - 1),
+                     hits.end(),
+                     [](const SignHit& a, const SignHit& b) { return a.estimate < b.estimate; });
+    scratch.bounds.reset(first);
+    float limit = std::numeric_limits<float>::infinity();
+    for (std::size_t at = 0; at < hits.size();) {
+      scratch.positions.clear();
+      const std::size_t width = at == 0 ? first : kComparedRows;
+      for (; at < hits.size() && scratch.positions.size() < width; ++at) {
+        const float lower = hits[at].estimate - kSlack * (hits[at].estimate - hits[at].lower);
+        if (lower > limit) continue;
+        rows_.fetch(hits[at].row);
+        scratch.positions.push_back(hits[at].row);
       }
-      for (; begin < hits + hit_count; ++begin) {
-        if (begin->lower <= limit_of(found)) rows_.scan(query, first + begin->row, 1, found);
+      if (at == first) scratch.comparison.set(rows_, query);
+      scratch.distances.resize(scratch.positions.size());
+      scratch.comparison.distances(scratch.positions, scratch.distances.data());
+      for (std::size_t i = 0; i < scratch.positions.size(); ++i) {
+        scratch.bounds.add(scratch.distances[i]);
+        found.add(scratch.distances[i], scratch.positions[i]);
       }
+      limit = squared(scratch.bounds.limit());
     }
   }
 
-  // In the squared distance of what centroids are ranked by.
-  float limit_of(const Contenders& found) const {
-    return metric() == Metric::cosine ? 2 * found.limit() : found.limit();
+  std::vector<Neighbor> order(const RowComparison& comparison,
+                              std::span<const std::uint64_t> contenders, std::uint32_t k) const {
+    return order_exactly<Neighbor>(
+        contenders, k,
+        [&](std::uint64_t at) {
+          return Neighbor{comparison.exact_distance(static_cast<std::uint32_t>(at)), ids_[at]};
+        },
+        [](const Neighbor& a, const Neighbor& b) {
+          return a.distance != b.distance ? a.distance < b.distance : a.id < b.id;
+        });
+  }
+
+  // The squared distance that codes estimate, of unit vectors under cosine.
+  float squared(float distance) const {
+    return metric() == Metric::cosine ? 2 * distance : distance;
   }
 
   StoredRows rows_;
@@ -154,6 +214,7 @@ class CodedSearch final : public VectorSearch {
   std::vector<std::uint64_t> ids_;  // row number of each position
   std::vector<format::ProbePoint> probe_table_;
   kernels::Rotation rotation_;
+  CentroidRanking ranking_;
   SignSections codes_;
 };
 

@@ -21,7 +21,7 @@ struct Query {
   Metric metric = Metric::euclidean;
   std::vector<float> values;  // as given
   std::vector<float> unit;    // cosine only: of length 1
-  double norm = 0;            // Euclidean length of `values`
+  double norm = 0;            // cosine only: the Euclidean length of `values`
 
   // What centroids are ranked by: Euclidean distance to it ranks like the metric.
   const float* for_ranking() const {

@@ -1,5 +1,6 @@
 #include "ann/stored_rows.h"
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 
@@ -50,6 +51,45 @@ std::vector<Neighbor> StoredRows::order(const Query& query,
       [](const Neighbor& a, const Neighbor& b) {
         return a.distance != b.distance ? a.distance < b.distance : a.id < b.id;
       });
+}
+
+void RowComparison::set(const StoredRows& rows, const Query& query) {
+  rows_ = &rows;
+  query_ = &query;
+  whole_.clear();
+  const auto is_byte = [](kernels::RowType type) {
+    return type == kernels::RowType::u8 || type == kernels::RowType::i8;
+  };
+  if (rows.metric() != Metric::euclidean || !is_byte(rows.rows().type)) return;
+  if (!is_byte(kernels::narrowest_type(query.values))) return;
+  whole_.resize(query.values.size());
+  std::transform(query.values.begin(), query.values.end(), whole_.begin(),
+                 [](float value) { return static_cast<std::int16_t>(value); });
+}
+
+void RowComparison::distances(std::span<const std::uint32_t> positions, float* out) {
+  if (!whole_.empty()) {
+    sums_.resize(positions.size());
+    kernels::squared_l2_whole_at(whole_.data(), rows_->rows(), positions, sums_.data());
+    std::transform(sums_.begin(), sums_.end(), out,
+                   [](std::uint32_t sum) { return static_cast<float>(sum); });
+    return;
+  }
+  if (rows_->metric() == Metric::euclidean) {
+    kernels::squared_l2_at(query_->values.data(), rows_->rows(), positions, out);
+    return;
+  }
+  kernels::inner_product_at(query_->unit.data(), rows_->rows(), positions, out);
+  for (std::size_t i = 0; i < positions.size(); ++i) {
+    out[i] = 1 - out[i] * rows_->inverse()[positions[i]];
+  }
+}
+
+double RowComparison::exact_distance(std::uint32_t position) const {
+  if (whole_.empty()) return ann::exact_distance(*query_, rows_->rows(), position);
+  std::uint32_t sum = 0;
+  kernels::squared_l2_whole_at(whole_.data(), rows_->rows(), {&position, 1}, &sum);
+  return sum;
 }
 
 Result<Query> make_query(std::span<const float> values, std::uint32_t k, const StoredRows& rows) {

@@ -20,6 +20,13 @@ class StoredRows {
 
   const kernels::Rows& rows() const { return rows_; }
   Metric metric() const { return metric_; }
+  // Asks for the bytes of a row, which will be compared soon.
+  void fetch(std::uint32_t position) const {
+    const std::byte* const row = rows_.row(position);
+    for (std::size_t at = 0; at < rows_.stride_bytes; at += 64) __builtin_prefetch(row + at);
+  }
+  // One over the length of each row under cosine, else null.
+  const float* inverse() const { return inverse_.empty() ? nullptr : inverse_.data(); }
   std::size_t resident_bytes() const { return buffer_.size() + inverse_.size() * sizeof(float); }
   // Scores rows [first, first + count); ids are positions in the copy.
   void scan(const Query& query, std::size_t first, std::size_t count, Contenders& found) const;
@@ -32,6 +39,23 @@ class StoredRows {
   kernels::Rows rows_;
   Metric metric_;
   std::vector<float> inverse_;  // cosine only
+};
+
+// Single rows against one query, by their positions. Whole numbers are compared as such, which is
+// exact and faster. One thread; kept from query to query for its memory.
+class RowComparison {
+ public:
+  // Borrows both until the next call.
+  void set(const StoredRows& rows, const Query& query);
+  // out[i]: the distance of row positions[i] in float32, within float_error().
+  void distances(std::span<const std::uint32_t> positions, float* out);
+  double exact_distance(std::uint32_t position) const;
+
+ private:
+  const StoredRows* rows_ = nullptr;
+  const Query* query_ = nullptr;
+  std::vector<std::int16_t> whole_;  // the query, or empty
+  std::vector<std::uint32_t> sums_;
 };
 
 // `invalid` also if k is 0.

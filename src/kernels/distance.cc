@@ -136,22 +136,23 @@ HWY_INLINE void store_totals(const FloatVec* sums, float* out) {
 // the processor's own prefetch stops at pages.
 constexpr std::size_t kAheadBytes = 4096;
 
-// `ahead`: bytes from each row to one that a later pass takes in its place, 0 if there is none.
+// `starts`: of the rows; `ahead`: bytes from each to one that a later pass takes in its place, 0 if
+// there is none.
 template <class Row, class Op, std::size_t kRows>
-HWY_INLINE void pass(const float* query, FloatVec query_tail, const std::byte* first,
-                     std::size_t stride_bytes, std::size_t dim, std::size_t ahead, float* out) {
+HWY_INLINE void pass(const float* query, FloatVec query_tail, const std::byte* const* starts,
+                     const std::ptrdiff_t* ahead, std::size_t dim, float* out) {
   using Element = typename Row::Element;
   constexpr std::size_t kStepBytes = kStep * sizeof(Element);
   const Element* rows[kRows];
   FloatVec sums[kRows][kAccumulators];
   VARVE_UNROLL for (std::size_t r = 0; r < kRows; ++r) {
-    rows[r] = reinterpret_cast<const Element*>(first + r * stride_bytes);
+    rows[r] = reinterpret_cast<const Element*>(starts[r]);
     VARVE_UNROLL for (auto& sum : sums[r]) sum = hn::Zero(Floats());
   }
   std::size_t j = 0;
   for (; j + kStep <= dim; j += kStep) {
     VARVE_UNROLL for (std::size_t r = 0; r < kRows; ++r) {
-      const auto* next = reinterpret_cast<const std::byte*>(rows[r] + j) + ahead;
+      const auto* next = reinterpret_cast<const std::byte*>(rows[r] + j) + ahead[r];
       VARVE_UNROLL for (std::size_t at = 0; at < kStepBytes; at += 64) hwy::Prefetch(next + at);
     }
     VARVE_UNROLL for (std::size_t a = 0; a < kAccumulators; ++a) {
@@ -180,55 +181,118 @@ HWY_INLINE void pass(const float* query, FloatVec query_tail, const std::byte* f
   store_totals<kRows>(row_sums, out);
 }
 
+template <class Row, class Op, std::size_t kRows>
+HWY_INLINE void pass_from(const float* query, FloatVec query_tail, const Rows& rows, std::size_t i,
+                          std::size_t ahead, float* out) {
+  const std::byte* starts[kRows];
+  std::ptrdiff_t aheads[kRows];
+  for (std::size_t r = 0; r < kRows; ++r) {
+    starts[r] = rows.row(i + r);
+    aheads[r] = static_cast<std::ptrdiff_t>(ahead);
+  }
+  pass<Row, Op, kRows>(query, query_tail, starts, aheads, rows.dim, out);
+}
+
 template <class Row, class Op>
-HWY_NOINLINE void all_rows(const float* query, const Rows& rows, float* out) {
+HWY_NOINLINE void all_rows(const float* query, const Rows& rows, const std::uint32_t*, float* out) {
   const FloatVec tail = Op::query_tail(query, rows.dim);
   const std::size_t pass_bytes = std::max<std::size_t>(kRowsPerPass * rows.stride_bytes, 1);
   const std::size_t jump = (kAheadBytes + pass_bytes - 1) / pass_bytes * kRowsPerPass;
   std::size_t i = 0;
   for (; i + kRowsPerPass <= rows.count; i += kRowsPerPass) {
     const std::size_t ahead = i + jump < rows.count ? jump * rows.stride_bytes : 0;
-    pass<Row, Op, kRowsPerPass>(query, tail, rows.row(i), rows.stride_bytes, rows.dim, ahead,
-                                out + i);
+    pass_from<Row, Op, kRowsPerPass>(query, tail, rows, i, ahead, out + i);
   }
-  for (; i < rows.count; ++i) {
-    pass<Row, Op, 1>(query, tail, rows.row(i), rows.stride_bytes, rows.dim, 0, out + i);
+  for (; i < rows.count; ++i) pass_from<Row, Op, 1>(query, tail, rows, i, 0, out + i);
+}
+
+// Rows indexes[0], ... of rows.count.
+template <class Row, class Op>
+HWY_NOINLINE void chosen_rows(const float* query, const Rows& rows, const std::uint32_t* indexes,
+                              float* out) {
+  const FloatVec tail = Op::query_tail(query, rows.dim);
+  for (std::size_t i = 0; i < rows.count; i += kRowsPerPass) {
+    const std::byte* starts[kRowsPerPass];
+    std::ptrdiff_t aheads[kRowsPerPass];
+    const std::size_t width = HWY_MIN(kRowsPerPass, rows.count - i);
+    for (std::size_t r = 0; r < width; ++r) {
+      starts[r] = rows.row(indexes[i + r]);
+      const std::size_t later = i + r + kRowsPerPass;
+      aheads[r] = later < rows.count ? rows.row(indexes[later]) - starts[r] : 0;
+    }
+    if (width == kRowsPerPass) {
+      pass<Row, Op, kRowsPerPass>(query, tail, starts, aheads, rows.dim, out + i);
+      continue;
+    }
+    for (std::size_t r = 0; r < width; ++r) {
+      pass<Row, Op, 1>(query, tail, starts + r, aheads + r, rows.dim, out + i + r);
+    }
+  }
+}
+
+template <class Op, template <class> class Visit>
+HWY_INLINE void rows_of_any_type(const float* query, const Rows& rows, const std::uint32_t* indexes,
+                                 float* out) {
+  switch (rows.type) {
+    case RowType::f32:
+      return Visit<Op>::template rows<F32>(query, rows, indexes, out);
+    case RowType::f16:
+      return Visit<Op>::template rows<F16>(query, rows, indexes, out);
+    case RowType::bf16:
+      return Visit<Op>::template rows<Bf16>(query, rows, indexes, out);
+    case RowType::u8:
+      return Visit<Op>::template rows<U8>(query, rows, indexes, out);
+    case RowType::i8:
+      return Visit<Op>::template rows<I8>(query, rows, indexes, out);
   }
 }
 
 template <class Op>
-void rows_of_any_type(const float* query, const Rows& rows, float* out) {
-  switch (rows.type) {
-    case RowType::f32:
-      return all_rows<F32, Op>(query, rows, out);
-    case RowType::f16:
-      return all_rows<F16, Op>(query, rows, out);
-    case RowType::bf16:
-      return all_rows<Bf16, Op>(query, rows, out);
-    case RowType::u8:
-      return all_rows<U8, Op>(query, rows, out);
-    case RowType::i8:
-      return all_rows<I8, Op>(query, rows, out);
+struct All {
+  template <class Row>
+  static HWY_INLINE void rows(const float* query, const Rows& rows, const std::uint32_t* indexes,
+                              float* out) {
+    all_rows<Row, Op>(query, rows, indexes, out);
   }
-}
+};
+
+template <class Op>
+struct Chosen {
+  template <class Row>
+  static HWY_INLINE void rows(const float* query, const Rows& rows, const std::uint32_t* indexes,
+                              float* out) {
+    chosen_rows<Row, Op>(query, rows, indexes, out);
+  }
+};
 
 void squared_l2_rows(const float* query, const Rows& rows, float* out) {
-  rows_of_any_type<SquaredL2>(query, rows, out);
+  rows_of_any_type<SquaredL2, All>(query, rows, nullptr, out);
 }
 
 void inner_product_rows(const float* query, const Rows& rows, float* out) {
-  rows_of_any_type<InnerProduct>(query, rows, out);
+  rows_of_any_type<InnerProduct, All>(query, rows, nullptr, out);
 }
 
 void squared_norm_rows(const Rows& rows, float* out) {
-  rows_of_any_type<SquaredNorm>(nullptr, rows, out);
+  rows_of_any_type<SquaredNorm, All>(nullptr, rows, nullptr, out);
+}
+
+void squared_l2_chosen(const float* query, const Rows& rows, const std::uint32_t* indexes,
+                       float* out) {
+  rows_of_any_type<SquaredL2, Chosen>(query, rows, indexes, out);
+}
+
+void inner_product_chosen(const float* query, const Rows& rows, const std::uint32_t* indexes,
+                          float* out) {
+  rows_of_any_type<InnerProduct, Chosen>(query, rows, indexes, out);
 }
 
 template <class Op>
 HWY_INLINE float one(const float* a, const float* b, std::uint32_t dim) {
   float out = 0;
-  pass<F32, Op, 1>(a, Op::query_tail(a, dim), reinterpret_cast<const std::byte*>(b), 0, dim, 0,
-                   &out);
+  const auto* const start = reinterpret_cast<const std::byte*>(b);
+  constexpr std::ptrdiff_t kNone = 0;
+  pass<F32, Op, 1>(a, Op::query_tail(a, dim), &start, &kNone, dim, &out);
   return out;
 }
 
@@ -258,6 +322,8 @@ namespace {
 HWY_EXPORT(squared_l2_rows);
 HWY_EXPORT(inner_product_rows);
 HWY_EXPORT(squared_norm_rows);
+HWY_EXPORT(squared_l2_chosen);
+HWY_EXPORT(inner_product_chosen);
 HWY_EXPORT(squared_l2_pair);
 HWY_EXPORT(inner_product_pair);
 HWY_EXPORT(add_row);
@@ -288,6 +354,18 @@ void inner_product(const float* query, const Rows& rows, float* out) {
 
 void squared_norm(const Rows& rows, float* out) {
   HWY_DYNAMIC_DISPATCH(squared_norm_rows)(rows, out);
+}
+
+void squared_l2_at(const float* query, const Rows& rows, std::span<const std::uint32_t> indexes,
+                   float* out) {
+  const Rows chosen{rows.data, indexes.size(), rows.stride_bytes, rows.dim, rows.type};
+  HWY_DYNAMIC_DISPATCH(squared_l2_chosen)(query, chosen, indexes.data(), out);
+}
+
+void inner_product_at(const float* query, const Rows& rows, std::span<const std::uint32_t> indexes,
+                      float* out) {
+  const Rows chosen{rows.data, indexes.size(), rows.stride_bytes, rows.dim, rows.type};
+  HWY_DYNAMIC_DISPATCH(inner_product_chosen)(query, chosen, indexes.data(), out);
 }
 
 float squared_l2_one(const float* a, const float* b, std::uint32_t dim) {

@@ -25,6 +25,16 @@ float distance_error(std::uint32_t dim);
 void squared_l2(const float* query, const Rows& rows, float* out);
 // out[i] = sum_j query[j] * rows[i][j].
 void inner_product(const float* query, const Rows& rows, float* out);
+// The same for rows indexes[0], indexes[1], ... in any order, the same bits; rows that come next
+// are fetched meanwhile. `rows.count` is not read.
+void squared_l2_at(const float* query, const Rows& rows, std::span<const std::uint32_t> indexes,
+                   float* out);
+void inner_product_at(const float* query, const Rows& rows, std::span<const std::uint32_t> indexes,
+                      float* out);
+// The same in whole numbers, exact, and twice as fast. REQUIRES: rows are u8 or i8, and so is what
+// `query` holds.
+void squared_l2_whole_at(const std::int16_t* query, const Rows& rows,
+                         std::span<const std::uint32_t> indexes, std::uint32_t* out);
 // out[i] = sum_j rows[i][j]^2.
 void squared_norm(const Rows& rows, float* out);
 // One pair of float32 vectors: the same bits as the calls above give for this row.

@@ -94,6 +94,67 @@ TEST(Distance, OfARowDoesNotDependOnItsNeighbours) {
   });
 }
 
+TEST(Distance, OfChosenRowsIsThatOfAll) {
+  on_each_target([] {
+    std::mt19937 random(kSeed);
+    for (const RowType type : kAllTypes) {
+      for (const std::uint32_t dim : {1U, 17U, 100U, 784U}) {
+        const OddRows odd(random, 40, dim, type);
+        const auto query = drawn_query(random, dim);
+        std::vector<float> l2(40), product(40);
+        squared_l2(query.data(), odd.rows, l2.data());
+        inner_product(query.data(), odd.rows, product.data());
+        for (std::size_t count = 0; count < 12; ++count) {
+          std::vector<std::uint32_t> indexes(count);
+          for (auto& index : indexes) index = static_cast<std::uint32_t>(random() % 40);
+          std::vector<float> some_l2(count), some_product(count);
+          squared_l2_at(query.data(), odd.rows, indexes, some_l2.data());
+          inner_product_at(query.data(), odd.rows, indexes, some_product.data());
+          for (std::size_t i = 0; i < count; ++i) {
+            EXPECT_EQ(bits_of(some_l2[i]), bits_of(l2[indexes[i]]));
+            EXPECT_EQ(bits_of(some_product[i]), bits_of(product[indexes[i]]));
+          }
+        }
+      }
+    }
+  });
+}
+
+TEST(Distance, OfWholeNumbersIsExact) {
+  on_each_target([] {
+    std::mt19937 random(kSeed);
+    for (const RowType type : {RowType::u8, RowType::i8}) {
+      for (const std::uint32_t dim : {1U, 7U, 8U, 31U, 32U, 33U, 63U, 100U, 784U, 4096U}) {
+        OddRows odd(random, 9, dim, type);
+        std::vector<std::int16_t> query(dim);
+        // The last row and the query are as far apart as they can be.
+        const int least = type == RowType::u8 ? 0 : -128;
+        for (auto& value : query) {
+          value = static_cast<std::int16_t>(dim == 4096 ? least + 255
+                                                        : static_cast<int>(random() % 256) + least);
+        }
+        std::fill_n(odd.values.end() - dim, dim, static_cast<float>(least));
+        narrow({odd.values.data() + 8 * dim, dim}, type,
+               odd.bytes.data() + (odd.rows.row(8) - odd.bytes.data()));
+        for (std::size_t count = 0; count < 12; ++count) {
+          std::vector<std::uint32_t> indexes(count), found(count);
+          for (auto& index : indexes) index = static_cast<std::uint32_t>(random() % 9);
+          if (count > 0) indexes.back() = 8;
+          squared_l2_whole_at(query.data(), odd.rows, indexes, found.data());
+          for (std::size_t i = 0; i < count; ++i) {
+            std::int64_t wanted = 0;
+            for (std::size_t j = 0; j < dim; ++j) {
+              const auto row = static_cast<std::int64_t>(odd.values[indexes[i] * dim + j]);
+              wanted += (query[j] - row) * (query[j] - row);
+            }
+            EXPECT_EQ(found[i], wanted) << dim;
+          }
+        }
+      }
+    }
+  });
+}
+
 TEST(Distance, BoundIsTightEnoughToBeUseful) {
   EXPECT_LT(distance_error(784), 7e-6F);
   EXPECT_GT(distance_error(1), 5e-7F);

@@ -18,26 +18,31 @@
 HWY_BEFORE_NAMESPACE();
 namespace varve::kernels::HWY_NAMESPACE {
 
-// Every output of a pass is one sum or difference of two inputs, perhaps scaled, and each pass goes
-// through memory: no target and no compiler can round otherwise.
+// Every output is one sum or difference of two inputs, perhaps scaled. This file is compiled
+// without contraction (src/CMakeLists.txt), so that no target rounds otherwise.
 
-HWY_INLINE void flip(const std::uint32_t* flips, std::size_t count, float* values) {
-  const Floats d;
-  for (std::size_t i = 0; i < count; i += kLanes) {
-    const auto signs = hn::BitCast(d, hn::LoadU(Words(), flips + i));
-    hn::StoreU(hn::Xor(hn::LoadU(d, values + i), signs), d, values + i);
-  }
+// Vectors that a pass through memory holds in registers, a power of two.
+#if HWY_TARGET == HWY_AVX3
+constexpr std::size_t kHeld = 16;
+#else
+constexpr std::size_t kHeld = 8;
+#endif
+
+HWY_INLINE FloatVec flipped(FloatVec v, const std::uint32_t* flips) {
+  return hn::Xor(v, hn::BitCast(Floats(), hn::LoadU(Words(), flips)));
 }
 
-// One level whose pairs lie at least a vector apart.
-HWY_INLINE void wide_level(std::size_t half, std::size_t count, float* values) {
-  const Floats d;
-  for (std::size_t begin = 0; begin < count; begin += 2 * half) {
-    for (std::size_t i = begin; i < begin + half; i += kLanes) {
-      const auto a = hn::LoadU(d, values + i), b = hn::LoadU(d, values + i + half);
-      hn::StoreU(hn::Add(a, b), d, values + i);
-      hn::StoreU(hn::Sub(a, b), d, values + i + half);
+// All levels between kCount vectors.
+template <std::size_t kCount, std::size_t kHalf = 1>
+HWY_INLINE void levels(FloatVec* v) {
+  if constexpr (kHalf < kCount) {
+    VARVE_UNROLL for (std::size_t pair = 0; pair < kCount / 2; ++pair) {
+      const std::size_t i = pair / kHalf * 2 * kHalf + pair % kHalf;
+      const auto a = v[i], b = v[i + kHalf];
+      v[i] = hn::Add(a, b);
+      v[i + kHalf] = hn::Sub(a, b);
     }
+    levels<kCount, 2 * kHalf>(v);
   }
 }
 
@@ -52,58 +57,112 @@ HWY_INLINE FloatVec exchanged(FloatVec v) {
   if constexpr (kHalf == 8) return hn::ConcatLowerUpper(d, v, v);
 }
 
-// Lanes without the bit get the sum, those with it the difference of the other and themselves.
+// Lanes without the bit get the sum, those with it the difference of the other and themselves. A
+// product with 1 or -1 is exact, so that it may be fused.
 template <std::size_t kHalf>
 HWY_INLINE FloatVec narrow_level(FloatVec v) {
   const Floats d;
   const Words words;
   const auto has_bit = hn::Ne(hn::And(hn::Iota(words, 0), hn::Set(words, kHalf)), hn::Zero(words));
-  const auto signs = hn::IfThenElseZero(has_bit, hn::Set(words, 0x80000000U));
-  return hn::Add(exchanged<kHalf>(v), hn::Xor(v, hn::BitCast(d, signs)));
+  const auto one = hn::Set(d, 1);
+  const auto signs =
+      hn::Xor(one, hn::BitCast(d, hn::IfThenElseZero(has_bit, hn::Set(words, 0x80000000U))));
+  return hn::MulAdd(v, signs, exchanged<kHalf>(v));
 }
+#endif
 
 // All levels within a vector.
 HWY_INLINE FloatVec narrow_levels(FloatVec v) {
+#if HWY_TARGET != HWY_SCALAR
   if constexpr (kLanes > 1) v = narrow_level<1>(v);
   if constexpr (kLanes > 2) v = narrow_level<2>(v);
   if constexpr (kLanes > 4) v = narrow_level<4>(v);
   if constexpr (kLanes > 8) v = narrow_level<8>(v);
+#endif
   return v;
 }
-#endif
 
-// In place; `count` is a power of two and at least 64. Scaled, so that lengths stay.
-HWY_INLINE void hadamard(std::size_t count, float scale, float* values) {
+// The first levels: those within vectors and between kCount of them.
+template <std::size_t kCount>
+HWY_INLINE void first_pass(const std::uint32_t* flips, std::size_t count, FloatVec scale,
+                           float* values) {
   const Floats d;
-#if HWY_TARGET == HWY_SCALAR
-  std::size_t half = 1;
-#else
-  for (std::size_t i = 0; i < count; i += kLanes) {
-    hn::StoreU(narrow_levels(hn::LoadU(d, values + i)), d, values + i);
-  }
-  std::size_t half = kLanes;
-#endif
-  for (; half < count; half *= 2) wide_level(half, count, values);
-  for (std::size_t i = 0; i < count; i += kLanes) {
-    hn::StoreU(hn::Mul(hn::LoadU(d, values + i), hn::Set(d, scale)), d, values + i);
+  for (std::size_t begin = 0; begin < count; begin += kCount * kLanes) {
+    FloatVec v[kCount];
+    VARVE_UNROLL for (std::size_t i = 0; i < kCount; ++i) {
+      const std::size_t at = begin + i * kLanes;
+      v[i] = narrow_levels(flipped(hn::LoadU(d, values + at), flips + at));
+    }
+    levels<kCount>(v);
+    VARVE_UNROLL for (std::size_t i = 0; i < kCount; ++i) {
+      hn::StoreU(hn::Mul(v[i], scale), d, values + begin + i * kLanes);
+    }
   }
 }
 
-HWY_INLINE void mix_halves(std::size_t count, float* values) {
+// The levels between values half, 2 * half, ... kCount / 2 * half apart.
+template <std::size_t kCount>
+HWY_INLINE void wide_pass(std::size_t half, std::size_t count, FloatVec scale, float* values) {
   const Floats d;
-  const auto scale = hn::Set(d, 0.70710678118654752F);
-  wide_level(count / 2, count, values);
+  for (std::size_t begin = 0; begin < count; begin += kCount * half) {
+    for (std::size_t at = begin; at < begin + half; at += kLanes) {
+      FloatVec v[kCount];
+      VARVE_UNROLL for (std::size_t i = 0; i < kCount; ++i) {
+        v[i] = hn::LoadU(d, values + at + i * half);
+      }
+      levels<kCount>(v);
+      VARVE_UNROLL for (std::size_t i = 0; i < kCount; ++i) {
+        hn::StoreU(hn::Mul(v[i], scale), d, values + at + i * half);
+      }
+    }
+  }
+}
+
+// In place; `count` is a power of two and at least 64. The last pass scales, so that lengths stay.
+HWY_INLINE void hadamard(const std::uint32_t* flips, std::size_t count, float scale,
+                         float* values) {
+  const auto one = hn::Set(Floats(), 1), last = hn::Set(Floats(), scale);
+  constexpr std::size_t kSmall = HWY_MIN(kHeld, 64 / kLanes);
+  std::size_t half = kHeld * kLanes;
+  if (count < half) {
+    half = kSmall * kLanes;
+    first_pass<kSmall>(flips, count, half == count ? last : one, values);
+  } else {
+    first_pass<kHeld>(flips, count, half == count ? last : one, values);
+  }
+  while (half < count) {
+    const std::size_t left = count / half;
+    const auto scaled = left <= 8 ? last : one;
+    if (left >= 8) {
+      wide_pass<8>(half, count, scaled, values);
+      half *= 8;
+    } else if (left == 4) {
+      wide_pass<4>(half, count, scaled, values);
+      half *= 4;
+    } else {
+      wide_pass<2>(half, count, scaled, values);
+      half *= 2;
+    }
+  }
+}
+
+HWY_INLINE void flip(const std::uint32_t* flips, std::size_t count, float* values) {
   for (std::size_t i = 0; i < count; i += kLanes) {
-    hn::StoreU(hn::Mul(hn::LoadU(d, values + i), scale), d, values + i);
+    hn::StoreU(flipped(hn::LoadU(Floats(), values + i), flips + i), Floats(), values + i);
   }
 }
 
 void rotate(const std::uint32_t* flips, std::size_t rounds, std::size_t count, std::size_t window,
             float scale, float* values) {
-  for (std::size_t round = 0; round < rounds; ++round) {
-    flip(flips + round * count, count, values);
-    hadamard(window, scale, round % 2 == 0 ? values : values + (count - window));
-    if (window < count) mix_halves(count, values);
+  const auto mixed = hn::Set(Floats(), 0.70710678118654752F);
+  for (std::size_t round = 0; round < rounds; ++round, flips += count) {
+    // The first or the last `window` values; the others are only flipped and mixed with them.
+    const std::size_t begin = round % 2 == 0 ? 0 : count - window;
+    const std::size_t other = round % 2 == 0 ? window : 0;
+    hadamard(flips + begin, window, scale, values + begin);
+    if (window == count) continue;
+    flip(flips + other, count - window, values + other);
+    wide_pass<2>(count / 2, count, mixed, values);
   }
 }
 

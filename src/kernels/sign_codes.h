@@ -10,6 +10,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <vector>
 
 namespace varve::kernels {
@@ -27,6 +28,10 @@ constexpr std::size_t sign_block_bytes(std::uint32_t padded_dim) {
 void encode_signs(const float* rotated, const float* rotated_centroid, std::uint32_t padded_dim,
                   std::size_t place, std::byte* block);
 
+// Eight entries of a table fit into a byte. More steps would not help: the estimate of a row is ten
+// times as far off as these.
+inline constexpr float kSignEntryMax = 31;
+
 // What one query needs to estimate distances to rows of any cluster. One thread; kept from query to
 // query for its memory.
 class SignTable {
@@ -36,7 +41,8 @@ class SignTable {
 
   std::uint32_t padded_dim() const { return padded_dim_; }
   const std::uint8_t* entries() const { return entries_.data(); }  // 16 a group
-  // sum_j q_j s_j = base() + step() * (sum of entries), within step() / 2 a group.
+  // sum_j q_j s_j = base() + step() * (sum of entries), within a little more than step() / 2 a
+  // group.
   float base() const { return base_; }
   float step() const { return step_; }
 
@@ -46,11 +52,14 @@ class SignTable {
   std::vector<std::uint8_t> entries_;
 };
 
-// A row whose distance may be at most the limit.
+// A row whose distance may be at most the limit. What overflows float32 has the bounds -infinity
+// and infinity.
 struct SignHit {
   float lower;     // of the squared distance, but for a few in a thousand
   float estimate;  // of the squared distance
   std::uint32_t row;
+
+  float upper() const { return estimate + (estimate - lower); }
 };
 
 // Looks at `rows` rows in the blocks from `blocks` on, which is 64-byte aligned, and writes those
@@ -58,5 +67,54 @@ struct SignHit {
 // `to_centroid`: the squared distance from the query to the centroid.
 std::size_t scan_signs(const SignTable& table, const std::byte* blocks, std::size_t rows,
                        float to_centroid, float limit, SignHit* hits);
+
+// Estimates and lower bounds of `rows` rows, rounded up to whole blocks; both arrays have room for
+// that. What lies beyond the rows says nothing; what overflows float32 may be NaN.
+void estimate_signs(const SignTable& table, const std::byte* blocks, std::size_t rows,
+                    float to_centroid, float* estimates, float* lowers);
+
+// The least upper bounds seen so far: a row whose lower bound is beyond the k-th is not among the k
+// nearest, as far as bounds hold. One thread; kept from query to query for its memory, k floats.
+class UpperBounds {
+ public:
+  // Forgets all. REQUIRES: k > 0.
+  void reset(std::size_t k) {
+    limit_ = std::numeric_limits<float>::infinity();
+    bounds_.assign(k, limit_);
+  }
+  float limit() const { return limit_; }
+  void add(float upper) {
+    if (!(upper < limit_)) return;
+    if (bounds_.size() > kSortedMax) return replace_largest(upper);
+    std::size_t at = bounds_.size() - 1;
+    for (; at > 0 && bounds_[at - 1] > upper; --at) bounds_[at] = bounds_[at - 1];
+    bounds_[at] = upper;
+    limit_ = bounds_.back();
+  }
+
+ private:
+  // Up to here, moving half of the bounds is cheaper than mending a heap.
+  static constexpr std::size_t kSortedMax = 48;
+
+  void replace_largest(float upper);
+
+  float limit_ = std::numeric_limits<float>::infinity();
+  std::vector<float> bounds_;  // ascending; a heap, largest first, above kSortedMax
+};
+
+// The rows of one cluster.
+struct SignCluster {
+  const std::byte* blocks = nullptr;  // as scan_signs() takes them
+  std::size_t rows = 0;
+  float to_centroid = 0;
+  std::uint32_t first_row = 0;          // the number of the first
+  const std::uint64_t* skip = nullptr;  // a bit for each row that does not count, or null
+  const std::byte* next = nullptr;      // blocks that will be looked at next: fetched meanwhile
+};
+
+// As scan_signs() with a limit that the rows themselves tighten: hits are those whose lower bound
+// was within bounds.limit() when their block was looked at. Numbers of hits count from first_row.
+std::size_t scan_signs(const SignTable& table, const SignCluster& cluster, UpperBounds& bounds,
+                       SignHit* hits);
 
 }  // namespace varve::kernels

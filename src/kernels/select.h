@@ -1,0 +1,17 @@
+// Places of values in an array, by size.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+namespace varve::kernels {
+
+// The place of the least value, the first of equals; 0 if there is none or none is a number.
+std::size_t place_of_least(std::span<const float> values);
+
+// Ascending places of the values that are not above the limit, so also of NaN. Returns how many;
+// `places` has room for one more than there are values.
+std::size_t places_within(std::span<const float> values, float limit, std::uint32_t* places);
+
+}  // namespace varve::kernels

@@ -1,0 +1,60 @@
+#include "kernels/select.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "kernels/kernels_test_util.h"
+
+namespace varve::kernels {
+namespace {
+
+constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+
+std::vector<float> drawn_values(std::mt19937& random, std::size_t count) {
+  std::vector<float> values(count);
+  for (float& value : values) value = static_cast<float>(random() % 50);
+  return values;
+}
+
+TEST(Select, FindsThePlacesWithinALimit) {
+  SCOPED_TRACE(kSeed);
+  on_each_target([] {
+    std::mt19937 random(kSeed);
+    for (std::size_t count = 0; count < 150; ++count) {
+      auto values = drawn_values(random, count);
+      if (count > 3) values[random() % count] = kNan;
+      for (const float limit : {-1.0F, 0.0F, 25.0F, 49.0F, kInfinity}) {
+        std::vector<std::uint32_t> found(count + 1), wanted;
+        for (std::uint32_t i = 0; i < count; ++i) {
+          if (!(values[i] > limit)) wanted.push_back(i);
+        }
+        found.resize(places_within(values, limit, found.data()));
+        EXPECT_EQ(found, wanted);
+      }
+    }
+  });
+}
+
+TEST(Select, FindsTheFirstOfTheLeast) {
+  SCOPED_TRACE(kSeed);
+  on_each_target([] {
+    std::mt19937 random(kSeed);
+    for (std::size_t count = 1; count < 150; ++count) {
+      auto values = drawn_values(random, count);
+      const auto least = std::min_element(values.begin(), values.end()) - values.begin();
+      EXPECT_EQ(place_of_least(values), static_cast<std::size_t>(least));
+      // Those before and after it may be NaN.
+      for (std::size_t i = 0; i < count; ++i) {
+        if (i != static_cast<std::size_t>(least) && random() % 2 == 0) values[i] = kNan;
+      }
+      EXPECT_EQ(place_of_least(values), static_cast<std::size_t>(least));
+    }
+    EXPECT_EQ(place_of_least({}), 0U);
+    EXPECT_EQ(place_of_least(std::vector<float>(40, kNan)), 0U);
+    EXPECT_EQ(place_of_least(std::vector<float>(40, kInfinity)), 0U);
+  });
+}
+
+}  // namespace
+}  // namespace varve::kernels
