@@ -97,8 +97,10 @@ Status apply_cache(const GlobalFlags& flags, CacheOptions& cache) {
   return {};
 }
 
-Status apply(const GlobalFlags& flags, Settings& settings) {
-  if (flags.output == "json") {
+Status apply(const GlobalFlags& flags, bool takes_markdown, Settings& settings) {
+  if (flags.output == "markdown" && takes_markdown) {
+    settings.markdown = true;
+  } else if (flags.output == "json") {
     settings.output = OutputMode::json;
   } else if (flags.output == "jsonl") {
     settings.output = OutputMode::jsonl;
@@ -189,8 +191,9 @@ int run(int argc, const char* const* argv) {
   Settings settings;
   GlobalFlags flags;
   Command command;
+  bool takes_markdown = false;
   declare_global_flags(app, flags, settings);
-  const VerbTable verbs{app, settings, command};
+  const VerbTable verbs{app, settings, command, takes_markdown};
   for (const auto add : {add_index_verbs, add_import_verb, add_write_verbs, add_read_verbs,
                          add_query_verb, add_recall_verb, add_text_verbs, add_cache_verbs,
                          add_demo_verb, add_bench_verbs, add_version_verb}) {
@@ -201,7 +204,7 @@ int run(int argc, const char* const* argv) {
   // CLI11 and the standard library report by exceptions; none leaves this function.
   try {
     app.parse(guarded_arguments(argc, argv));
-    const Status applied = apply(flags, settings);
+    const Status applied = apply(flags, takes_markdown, settings);
     return applied ? run_command(settings, command) : report_failure(settings, applied.error());
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);

@@ -168,6 +168,25 @@ std::string Table::text() const {
   return out;
 }
 
+std::string Table::markdown() const {
+  const auto line = [](const auto& cells, const auto& text_of) {
+    std::string out = "|";
+    for (const auto& cell : cells) out += fmt::format(" {} |", text_of(cell));
+    return out + "\n";
+  };
+  // A bar would end the cell.
+  const auto quoted = [](std::string_view text) {
+    std::string out;
+    for (const char c : text) out += c == '|' ? std::string("\\|") : std::string(1, c);
+    return out;
+  };
+  std::string out = line(columns_, [&](const Column& column) { return quoted(column.name); });
+  out += line(columns_,
+              [](const Column& column) { return column.align == Align::right ? "---:" : "---"; });
+  for (const auto& row : rows_) out += line(row, quoted);
+  return out;
+}
+
 std::string field_lines(const Json& json) {
   std::size_t width = 0;
   for (const auto& [name, value] : json.items()) width = std::max(width, name.size());

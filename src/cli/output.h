@@ -61,6 +61,7 @@ class Table {
   // REQUIRES: one cell for each column.
   void add(std::vector<std::string> cells);
   std::string text() const;  // lines, each with a line feed
+  std::string markdown() const;
 
  private:
   std::vector<Column> columns_;

@@ -20,6 +20,7 @@ struct Settings {
   std::string store;
   bool store_given = false;  // by --store
   OutputMode output = OutputMode::table;
+  bool markdown = false;  // how tables look
   bool quiet = false;
   bool progress = true;
   bool yes = false;
@@ -38,6 +39,7 @@ struct VerbTable {
   CLI::App& app;
   const Settings& settings;
   Command& chosen;
+  bool& takes_markdown;  // set with `chosen` by a verb whose tables may be Markdown
 };
 
 // An open index with the database that owns its store.

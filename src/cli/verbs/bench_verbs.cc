@@ -143,6 +143,7 @@ constexpr std::array kBenches{
 void add_bench_verbs(const VerbTable& verbs) {
   CLI::App* group = verbs.app.add_subcommand("bench", "Measure this build on this machine");
   group->require_subcommand(1);
+  add_ann_bench(*group, verbs);
   add_trace_bench(*group, verbs);
   add_codec_bench(*group, verbs);
   add_queries_bench(*group, verbs);

@@ -19,6 +19,7 @@ void add_demo_verb(const VerbTable& verbs);    // demo
 void add_cache_demo(CLI::App& demo, const VerbTable& verbs);
 void add_bench_verbs(const VerbTable& verbs);  // bench ...
 // In the group "bench"; the others are in bench_verbs.cc.
+void add_ann_bench(CLI::App& group, const VerbTable& verbs);
 void add_codec_bench(CLI::App& group, const VerbTable& verbs);
 void add_queries_bench(CLI::App& group, const VerbTable& verbs);
 void add_cache_bench(CLI::App& group, const VerbTable& verbs);
