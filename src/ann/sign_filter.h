@@ -15,28 +15,31 @@ namespace varve::ann {
 class SignFilter {
  public:
   struct Survivor {
-    float lower = 0;  // bound of the squared distance
+    float lower = 0;     // bound of the squared distance
+    float estimate = 0;  // of the squared distance
     std::uint64_t id = 0;
   };
 
   // `k`: at least 1.
   void start(std::size_t k);
-  // Rows base_id, base_id + 1, ... whose codes are `blocks`, but for those whose bit in `skip` (64
-  // a word; may be null) is set. `to_centroid`: squared distance of the query to their centroid.
-  void add(const kernels::SignTable& table, const std::byte* blocks, std::size_t rows,
-           float to_centroid, std::uint64_t base_id, const std::uint64_t* skip);
-  // Those whose lower bound is within the k-th smallest upper bound, by lower bound, ties by id:
-  // the same ones in whatever order the clusters were added. Valid until the next start().
-  std::span<const Survivor> finish();
+  // Looks at the rows of one cluster; row i has the id base_id + i. `cluster.first_row` is 0.
+  void add(const kernels::SignTable& table, const kernels::SignCluster& cluster,
+           std::uint64_t base_id);
+  // Those whose lower bound is within the k-th smallest upper bound, in the order in which they
+  // were added. The caller may reorder them. Valid until the next start().
+  std::span<Survivor> finish();
 
  private:
-  void offer_upper(float upper);
+  struct Range {
+    std::size_t end;  // in hits_
+    std::uint64_t base_id;
+  };
 
-  std::size_t k_ = 1;
-  float limit_ = 0;            // infinity until k upper bounds are known, then the k-th of them
-  std::vector<float> uppers_;  // the k smallest, a heap with the largest in front
+  kernels::UpperBounds bounds_;
+  std::vector<kernels::SignHit> hits_;  // grows only: count_ of them count
+  std::size_t count_ = 0;
+  std::vector<Range> ranges_;
   std::vector<Survivor> survivors_;
-  std::vector<kernels::SignHit> hits_;
 };
 
 }  // namespace varve::ann

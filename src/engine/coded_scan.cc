@@ -9,17 +9,15 @@
 namespace varve::engine {
 namespace {
 
-constexpr float kNoLimit = std::numeric_limits<float>::infinity();
 constexpr float kNoBound = -std::numeric_limits<float>::infinity();
-constexpr std::size_t kCacheLine = 64;
-// Rows that are on their way from memory while one is compared.
-constexpr std::size_t kAhead = 4;
 
-void prefetch(const RowsView& part, std::uint32_t row) {
-  const std::byte* const at = part.rows.row(row);
-  const std::size_t bytes = part.rows.dim * kernels::element_bytes(part.rows.type);
-  for (std::size_t i = 0; i < bytes; i += kCacheLine) __builtin_prefetch(at + i);
-}
+// Rows that are compared together: their bytes are fetched while those before are compared, and
+// those after profit from a nearer limit.
+constexpr std::size_t kBatchRows = 16;
+
+// Of the error of a code, in bounds of it, when rows are compared: costs a few more rows and finds
+// half of what single bounds miss.
+constexpr float kSlack = 1.5F;
 
 }  // namespace
 
@@ -34,11 +32,10 @@ Status CodedScan::nearest(HeldSections& held, const RowScorer& scorer,
                           std::vector<std::uint64_t>& ids) {
   capacity_ = capacity;
   VARVE_CHECK(filter(held, to_centroids, capacity));
-  list_places();
+  put_nearest_first(capacity);
   VARVE_CHECK(held.keeps_all() ? compare_at_once(held, scorer) : compare_in_groups(held, scorer));
   // Distances that overflow are all equal: the exact ones decide.
-  const bool is_full = nearest_.size() == capacity_;
-  const float limit = is_full ? scorer.with_margin(nearest_.front()) : kNoLimit;
+  const float limit = scorer.with_margin(nearest_.limit());
   ids.clear();
   for (const Compared& one : compared_) {
     if (one.distance <= limit) ids.push_back(one.id);
@@ -49,17 +46,24 @@ Status CodedScan::nearest(HeldSections& held, const RowScorer& scorer,
 Status CodedScan::filter(HeldSections& held, std::span<const float> to_centroids,
                          std::size_t capacity) {
   filter_.start(capacity);
-  all_places_.clear();
+  coded_places_.clear();
   for (std::uint32_t place = 0; place < held.parts().size(); ++place) {
-    if (format::has_codes(held.part(place).slot->ref)) all_places_.push_back(place);
+    if (format::has_codes(held.part(place).slot->ref)) coded_places_.push_back(place);
   }
-  for (std::span<const std::uint32_t> rest = all_places_; !rest.empty();) {
+  for (std::span<const std::uint32_t> rest = coded_places_; !rest.empty();) {
     const auto group = rest.first(held.count_within(rest, {format::Section::codes}));
     VARVE_CHECK(held.hold<CodesView>(group));
-    for (const std::uint32_t place : group) {
-      const PartView& part = held.part(place);
-      filter_.add(table_, held.at<CodesView>(place).blocks(), part.slot->ref.rows,
-                  to_centroids[place], row_id(place, 0), part.stale_words());
+    for (std::size_t i = 0; i < group.size(); ++i) {
+      const std::uint32_t place = group[i];
+      const bool is_last = i + 1 == group.size();
+      filter_.add(table_,
+                  {.blocks = held.at<CodesView>(place).blocks(),
+                   .rows = held.part(place).slot->ref.rows,
+                   .to_centroid = to_centroids[place],
+                   .first_row = 0,
+                   .skip = held.part(place).stale_words(),
+                   .next = is_last ? nullptr : held.at<CodesView>(group[i + 1]).blocks()},
+                  row_id(place, 0));
     }
     held.let_go<CodesView>(group);
     rest = rest.subspan(group.size());
@@ -72,13 +76,23 @@ Status CodedScan::filter(HeldSections& held, std::span<const float> to_centroids
 }
 
 void CodedScan::add_uncoded(const HeldSections& held) {
+  if (coded_places_.size() == held.parts().size()) return;
   for (std::uint32_t place = 0; place < held.parts().size(); ++place) {
     const PartView& part = held.part(place);
     if (format::has_codes(part.slot->ref)) continue;
     for (std::uint32_t row = 0; row < part.slot->ref.rows; ++row) {
-      if (!part.is_stale(row)) survivors_.push_back({kNoBound, row_id(place, row)});
+      if (!part.is_stale(row)) survivors_.push_back({kNoBound, kNoBound, row_id(place, row)});
     }
   }
+}
+
+// They give a limit for all that follow.
+void CodedScan::put_nearest_first(std::size_t count) {
+  if (count >= survivors_.size()) return;
+  std::nth_element(survivors_.begin(), survivors_.begin() + static_cast<std::ptrdiff_t>(count - 1),
+                   survivors_.end(), [](const Survivor& a, const Survivor& b) {
+                     return a.estimate != b.estimate ? a.estimate < b.estimate : a.id < b.id;
+                   });
 }
 
 void CodedScan::list_places() {
@@ -89,23 +103,22 @@ void CodedScan::list_places() {
 }
 
 Status CodedScan::compare_at_once(HeldSections& held, const RowScorer& scorer) {
-  VARVE_CHECK(held.hold<RowsView>(places_));
-  const auto prefetch_at = [&](std::size_t i) {
-    if (i >= survivors_.size()) return;
-    const std::uint64_t id = survivors_[i].id;
-    prefetch(held.at<RowsView>(place_of(id)), row_of(id));
+  if (!held.is_resident()) {
+    list_places();
+    VARVE_CHECK(held.hold<RowsView>(places_));
+  }
+  const auto rows_of = [&](std::size_t i) -> const RowsView& {
+    return held.at<RowsView>(place_of(survivors_[i].id));
   };
-  for (std::size_t i = 0; i < kAhead; ++i) prefetch_at(i);
-  compare(scorer, [&](std::size_t i) {
-    prefetch_at(i + kAhead);
-    const std::uint64_t id = survivors_[i].id;
-    return scorer.one(held.at<RowsView>(place_of(id)), row_of(id));
-  });
+  compare(
+      scorer, [&](std::size_t i) { RowScorer::fetch(rows_of(i), row_of(survivors_[i].id)); },
+      [&](std::size_t i) { return scorer.one(rows_of(i), row_of(survivors_[i].id)); });
   return {};
 }
 
 Status CodedScan::compare_in_groups(HeldSections& held, const RowScorer& scorer) {
   distances_.resize(survivors_.size());
+  list_places();
   for (std::span<const std::uint32_t> rest = places_; !rest.empty();) {
     const auto group = rest.first(held.count_within(rest, {format::Section::rows}));
     VARVE_CHECK(held.hold<RowsView>(group));
@@ -117,38 +130,38 @@ Status CodedScan::compare_in_groups(HeldSections& held, const RowScorer& scorer)
     held.let_go<RowsView>(group);
     rest = rest.subspan(group.size());
   }
-  compare(scorer, [&](std::size_t i) { return distances_[i]; });
+  compare(
+      scorer, [](std::size_t) {}, [&](std::size_t i) { return distances_[i]; });
   return {};
 }
 
-// Nearest bounds first: once a bound is beyond the k-th distance, so are all that follow.
-template <typename DistanceOf>
-void CodedScan::compare(const RowScorer& scorer, DistanceOf distance_of) {
+// First those that seem nearest, then of the others only those whose bound is within the k-th
+// distance. What is compared together does not depend on how rows are read.
+template <typename Fetch, typename DistanceOf>
+void CodedScan::compare(const RowScorer& scorer, Fetch fetch, DistanceOf distance_of) {
   compared_.clear();
-  nearest_.clear();
-  for (std::size_t i = 0; i < survivors_.size(); ++i) {
-    const bool is_full = nearest_.size() == capacity_;
-    if (is_full && scorer.of_codes(survivors_[i].lower) > scorer.with_margin(nearest_.front())) {
-      return;
+  nearest_.reset(capacity_);
+  float limit = std::numeric_limits<float>::infinity();
+  for (std::size_t at = 0; at < survivors_.size();) {
+    batch_.clear();
+    const std::size_t width = at == 0 ? std::max(capacity_, kBatchRows) : kBatchRows;
+    for (; at < survivors_.size() && batch_.size() < width; ++at) {
+      const Survivor& one = survivors_[at];
+      const float lower = one.estimate - kSlack * (one.estimate - one.lower);
+      // Not a number where nothing is known.
+      if (scorer.of_codes(lower) > limit) continue;
+      fetch(at);
+      batch_.push_back(static_cast<std::uint32_t>(at));
     }
-    const float distance = distance_of(i);
-    // Of damaged rows only.
-    if (std::isnan(distance)) continue;
-    compared_.push_back({distance, survivors_[i].id});
-    offer(distance);
+    for (const std::uint32_t i : batch_) {
+      const float distance = distance_of(i);
+      // Of damaged rows only.
+      if (std::isnan(distance)) continue;
+      compared_.push_back({distance, survivors_[i].id});
+      nearest_.add(distance);
+    }
+    limit = scorer.with_margin(nearest_.limit());
   }
-}
-
-void CodedScan::offer(float distance) {
-  if (nearest_.size() < capacity_) {
-    nearest_.push_back(distance);
-    std::push_heap(nearest_.begin(), nearest_.end());
-    return;
-  }
-  if (!(distance < nearest_.front())) return;
-  std::pop_heap(nearest_.begin(), nearest_.end());
-  nearest_.back() = distance;
-  std::push_heap(nearest_.begin(), nearest_.end());
 }
 
 }  // namespace varve::engine

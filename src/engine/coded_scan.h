@@ -21,10 +21,12 @@ class CodedScan {
  public:
   // `query`: of unit length under cosine.
   void start(const kernels::Rotation& rotation, const float* query);
+  const kernels::SignTable& table() const { return table_; }
+
   // Rows (row_id) that may be among the `capacity` nearest of the parts that `held` was started
   // with: those within the rounding error of the k-th among the rows that the codes leave. The same
   // ones however much can be held at a time. `to_centroids`: for each place the squared distance of
-  // the query to the centroid.
+  // the query to the centroid. REQUIRES: `capacity` is at most the number of live rows.
   Status nearest(HeldSections& held, const RowScorer& scorer, std::span<const float> to_centroids,
                  std::size_t capacity, std::vector<std::uint64_t>& ids);
   // Rows whose values the last nearest() looked at.
@@ -40,22 +42,23 @@ class CodedScan {
   Status filter(HeldSections& held, std::span<const float> to_centroids, std::size_t capacity);
   void add_uncoded(const HeldSections& held);
   void list_places();
+  void put_nearest_first(std::size_t count);
   Status compare_at_once(HeldSections& held, const RowScorer& scorer);
   Status compare_in_groups(HeldSections& held, const RowScorer& scorer);
-  template <typename DistanceOf>
-  void compare(const RowScorer& scorer, DistanceOf distance_of);
-  void offer(float distance);
+  template <typename Fetch, typename DistanceOf>
+  void compare(const RowScorer& scorer, Fetch fetch, DistanceOf distance_of);
 
   std::vector<float> rotated_;
   kernels::SignTable table_;
   ann::SignFilter filter_;
   std::size_t capacity_ = 1;
-  std::vector<Survivor> survivors_;    // by lower bound
+  std::vector<Survivor> survivors_;  // the capacity_ that seem nearest first
+  std::vector<std::uint32_t> coded_places_;
   std::vector<std::uint32_t> places_;  // of survivors, ascending
-  std::vector<std::uint32_t> all_places_;
-  std::vector<float> distances_;  // of survivors, if compared in groups
+  std::vector<float> distances_;       // of survivors, if compared in groups
+  std::vector<std::uint32_t> batch_;   // of survivors, compared together
   std::vector<Compared> compared_;
-  std::vector<float> nearest_;  // distances of the nearest, a heap
+  kernels::UpperBounds nearest_;  // of the distances
 };
 
 }  // namespace varve::engine

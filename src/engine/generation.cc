@@ -135,13 +135,16 @@ Result<std::shared_ptr<Generation>> Generation::load(const Env& env, const forma
   format::Manifest& manifest = generation->manifest_;
   VARVE_TRY(manifest, format::decode_manifest(object->bytes, index, head.manifest_name));
   generation->context_ = {index, manifest.dim, manifest.metric};
-  if (manifest.dim >= ann::kSignDimMin) generation->rotation_.emplace(manifest.dim, manifest.seed);
   if (manifest.centroids) {
     VARVE_TRY(auto bytes, read_blob(env, *manifest.centroids));
     VARVE_TRY(auto centroids,
               format::decode_centroids(bytes, manifest.dim, index, manifest.centroids->name));
     generation->cluster_ids_ = std::move(centroids.clusters);
     generation->centroids_ = ann::CentroidSet(std::move(centroids.values), manifest.dim);
+  }
+  if (manifest.dim >= ann::kSignDimMin) {
+    generation->rotation_.emplace(manifest.dim, manifest.seed);
+    generation->ranking_ = ann::CentroidRanking(generation->centroids_, *generation->rotation_);
   }
   if (manifest.stale) {
     VARVE_TRY(auto bytes, read_blob(env, *manifest.stale));
@@ -417,7 +420,8 @@ Result<std::shared_ptr<const KeyRun>> Generation::key_run(const Env& env,
 }
 
 std::size_t Generation::resident_bytes() const {
-  std::size_t bytes = centroids_.values().size_bytes() + centroids_.size() * sizeof(float);
+  std::size_t bytes = centroids_.values().size_bytes() + centroids_.size() * sizeof(float) +
+                      ranking_.resident_bytes();
   bytes += (cluster_ids_.capacity() + cluster_parts_.capacity() + cluster_begins_.capacity()) *
            sizeof(std::uint32_t);
   // A part is in the manifest, in its slot, in parts_ and in the map of numbers.

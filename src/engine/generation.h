@@ -14,6 +14,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "ann/centroid_ranking.h"
 #include "ann/kmeans.h"
 #include "base/bytes.h"
 #include "base/result.h"
@@ -144,6 +145,8 @@ class Generation {
   std::uint64_t live_rows() const { return manifest_.live_rows; }
   // Of the codes; null if no row can have any.
   const kernels::Rotation* rotation() const { return rotation_ ? &*rotation_ : nullptr; }
+  // REQUIRES: rotation().
+  const ann::CentroidRanking& ranking() const { return ranking_; }
 
   // All sections, held in memory while the index is pinned; null while it is not.
   std::shared_ptr<const ResidentSections> resident() const;
@@ -209,6 +212,7 @@ class Generation {
   std::vector<std::uint32_t> cluster_ids_;
   format::StaleRows stale_;
   std::optional<kernels::Rotation> rotation_;
+  ann::CentroidRanking ranking_;  // borrows centroids_
   std::vector<PartView> parts_;
   std::vector<std::uint32_t> cluster_parts_;   // grouped by centroid
   std::vector<std::uint32_t> cluster_begins_;  // one more than centroids

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include "engine/section_views.h"
 #include "kernels/rows.h"
@@ -11,11 +12,20 @@
 
 namespace varve::engine {
 
-// Borrows the query. Immutable; thread-safe.
+// A query as it was given, and what is made of it once. One thread; kept from query to query for
+// its memory.
 class RowScorer {
  public:
-  // `query` as given; `unit`: under cosine the same of unit length, else the same.
-  RowScorer(Metric metric, std::span<const float> query, const float* unit);
+  // `query`: borrowed until the next call.
+  void set(Metric metric, std::span<const float> query);
+  // Of unit length under cosine.
+  std::span<const float> unit() const { return unit_; }
+
+  // Asks for the bytes of a row that will be compared soon.
+  static void fetch(const RowsView& part, std::uint32_t row) {
+    const std::byte* const at = part.rows.row(row);
+    for (std::size_t i = 0; i < part.rows.stride_bytes; i += 64) __builtin_prefetch(at + i);
+  }
 
   // Of all rows of one part, in float32.
   void all(const RowsView& part, float* out) const;
@@ -32,10 +42,14 @@ class RowScorer {
   }
 
  private:
-  Metric metric_;
+  bool is_whole(const kernels::Rows& rows) const;
+  std::uint32_t whole_sum(const kernels::Rows& rows, std::uint32_t row) const;
+
+  Metric metric_ = Metric::euclidean;
   std::span<const float> query_;
-  const float* unit_;
-  double query_norm_;
+  std::vector<float> unit_;
+  std::vector<std::int16_t> whole_;  // the query if it is of whole numbers as rows are; or empty
+  double query_norm_ = 0;
 };
 
 }  // namespace varve::engine

@@ -69,7 +69,7 @@ class Laps {
 
 // Used again from query to query of a thread, so that a resident query allocates nothing.
 struct Scratch {
-  std::vector<float> query;  // of unit length under cosine
+  RowScorer scorer;
   std::vector<ann::CentroidSet::Ranked> ranked;
   // Of what is visited, place by place: numbers of parts, squared distances to their centroids.
   std::vector<std::uint32_t> parts;
@@ -89,14 +89,6 @@ struct LetGo {
   ~LetGo() { scratch.held.clear(); }
 };
 
-const float* prepared(std::span<const float> query, Metric metric) {
-  scratch.query.assign(query.begin(), query.end());
-  if (metric == Metric::cosine) {
-    normalise(scratch.query.data(), static_cast<std::uint32_t>(query.size()));
-  }
-  return scratch.query.data();
-}
-
 class Search {
  public:
   Search(const Env& env, const View& view, std::span<const float> query,
@@ -104,9 +96,10 @@ class Search {
       : env_(env),
         view_(view),
         generation_(*view.generation),
-        scorer_(generation_.manifest().metric, query,
-                prepared(query, generation_.manifest().metric)),
-        options_(options) {}
+        scorer_(scratch.scorer),
+        options_(options) {
+    scratch.scorer.set(generation_.manifest().metric, query);
+  }
 
   Status run(QueryResult& result) {
     Laps laps(*env_.clock);
@@ -159,23 +152,24 @@ class Search {
                                              options_.k, clusters);
     raise_to_rows_min(plan);
     if (plan.nprobe >= clusters) return visit(clusters);
-    generation_.centroids().rank(scratch.query.data(), plan.nprobe, scratch.ranked);
-    visit_ranked(ann::probes_of(plan, scratch.ranked));
+    visit_ranked(plan);
   }
 
   // Visits the `count` nearest clusters, or all.
   void visit(std::size_t count) {
     const std::size_t clusters = generation_.cluster_ids().size();
     if (count < clusters) {
-      generation_.centroids().rank(scratch.query.data(), count, scratch.ranked);
-      return visit_ranked(count);
+      const auto nprobe = static_cast<std::uint32_t>(count);
+      return visit_ranked({nprobe, nprobe, 0});
     }
     start_visit(clusters);
     for (std::size_t i = 0; i < clusters; ++i) add_parts(i, 0);
     hold_parts();
   }
 
-  void visit_ranked(std::size_t count) {
+  void visit_ranked(const ann::ProbePlan& plan) {
+    rank(plan);
+    const std::size_t count = scratch.ranked.size();
     // Distances that overflow rank nothing.
     if (!std::isfinite(scratch.ranked[count - 1].distance)) {
       return visit(generation_.cluster_ids().size());
@@ -185,6 +179,17 @@ class Search {
       add_parts(scratch.ranked[i].index, scratch.ranked[i].distance);
     }
     hold_parts();
+  }
+
+  // Fills scratch.ranked with what the plan visits.
+  void rank(const ann::ProbePlan& plan) {
+    const float* const query = scorer_.unit().data();
+    if (generation_.rotation() != nullptr) {
+      scratch.coded.start(*generation_.rotation(), query);
+      return generation_.ranking().rank(query, scratch.coded.table(), plan, scratch.ranked);
+    }
+    generation_.centroids().rank(query, plan.nprobe, scratch.ranked);
+    scratch.ranked.resize(ann::probes_of(plan, scratch.ranked));
   }
 
   void start_visit(std::size_t count) {
@@ -236,9 +241,7 @@ class Search {
   Status scan() {
     cost_.rows_scanned += rows_chosen_;
     const bool by_codes = goes_by_codes();
-    if (by_codes) {
-      scratch.coded.start(*generation_.rotation(), scratch.query.data());
-    } else {
+    if (!by_codes) {
       VARVE_CHECK(scratch.full.score(scratch.held, scorer_));
       cost_.rows_compared += rows_chosen_;
     }
@@ -382,7 +385,7 @@ class Search {
   const Env& env_;
   const View& view_;
   const Generation& generation_;
-  const RowScorer scorer_;
+  const RowScorer& scorer_;
   const QueryOptions& options_;
   const LetGo let_go_;
   Performance cost_;
