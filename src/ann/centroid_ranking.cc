@@ -81,19 +81,19 @@ CentroidRanking::CentroidRanking(const CentroidSet& centroids, const kernels::Ro
   if (centroids.size() <= kPlainMax) return;
   mean_ = mean_of(centroids);
   const std::uint32_t padded_dim = rotation.padded_dim();
-  const std::size_t block_bytes = kernels::sign_block_bytes(padded_dim);
   const std::size_t blocks = (centroids.size() + kSignBlockRows - 1) / kSignBlockRows;
-  blocks_ = base::Buffer(blocks * block_bytes);
+  blocks_ = base::Buffer(blocks * kernels::sign_block_bytes(padded_dim));
   std::fill_n(blocks_.data(), blocks_.size(), std::byte{0});
-  std::vector<float> difference(mean_.size()), rotated(padded_dim), rotated_mean(padded_dim);
+  std::vector<float> difference(mean_.size()), rotated_mean(padded_dim);
+  std::vector<float> rotated(centroids.size() * padded_dim);
   rotation.apply(mean_.data(), rotated_mean.data());
   for (std::size_t c = 0; c < centroids.size(); ++c) {
     const auto centroid = centroids.centroid(c);
     for (std::size_t j = 0; j < mean_.size(); ++j) difference[j] = centroid[j] - mean_[j];
-    rotation.apply(difference.data(), rotated.data());
-    kernels::encode_signs(rotated.data(), rotated_mean.data(), padded_dim, c % kSignBlockRows,
-                          blocks_.data() + c / kSignBlockRows * block_bytes);
+    rotation.apply(difference.data(), rotated.data() + c * padded_dim);
   }
+  kernels::encode_sign_rows(rotated.data(), centroids.size(), rotated_mean.data(), padded_dim,
+                            blocks_.data());
 }
 
 void CentroidRanking::rank(const float* query, const kernels::SignTable& table,
