@@ -1,6 +1,8 @@
 #include "ann/centroid_ranking.h"
 
 #include <algorithm>
+#include <bit>
+#include <cmath>
 #include <limits>
 
 #include "kernels/distance.h"
@@ -17,12 +19,18 @@ constexpr std::size_t kPlainMax = 32;
 
 // Covers the rounding of a ratio of square roots.
 constexpr float kRounding = 1 + 1e-5F;
+// How a limit grows that leaves too few, and how often before it is given up.
+constexpr float kWiden = 1.2F;
+constexpr int kWidenings = 6;
 
-struct Scratch {
+}  // namespace
+
+struct RankingScratch {
   std::vector<float> estimates, lowers, uppers;
   std::vector<std::uint32_t> places;  // of those that may be visited, `count` of them
   std::size_t count = 0;
   std::vector<float> distances;
+  std::vector<std::uint64_t> keys;
 
   void select(float limit) {
     count = kernels::places_within({lowers.data(), places.size() - 1}, limit, places.data());
@@ -40,8 +48,16 @@ struct Scratch {
   }
 };
 
-bool nearer(const CentroidSet::Ranked& a, const CentroidSet::Ranked& b) {
-  return a.distance != b.distance ? a.distance < b.distance : a.index < b.index;
+namespace {
+
+// Sorts like distance, then index: the bits of numbers that are not negative do.
+std::uint64_t key_of(float distance, std::uint32_t index) {
+  return std::uint64_t{std::bit_cast<std::uint32_t>(distance)} << 32 | index;
+}
+
+CentroidSet::Ranked ranked_of(std::uint64_t key) {
+  return {std::bit_cast<float>(static_cast<std::uint32_t>(key >> 32)),
+          static_cast<std::uint32_t>(key)};
 }
 
 std::vector<float> mean_of(const CentroidSet& centroids) {
@@ -65,19 +81,19 @@ CentroidRanking::CentroidRanking(const CentroidSet& centroids, const kernels::Ro
   if (centroids.size() <= kPlainMax) return;
   mean_ = mean_of(centroids);
   const std::uint32_t padded_dim = rotation.padded_dim();
-  const std::size_t block_bytes = kernels::sign_block_bytes(padded_dim);
   const std::size_t blocks = (centroids.size() + kSignBlockRows - 1) / kSignBlockRows;
-  blocks_ = base::Buffer(blocks * block_bytes);
+  blocks_ = base::Buffer(blocks * kernels::sign_block_bytes(padded_dim));
   std::fill_n(blocks_.data(), blocks_.size(), std::byte{0});
-  std::vector<float> difference(mean_.size()), rotated(padded_dim), rotated_mean(padded_dim);
+  std::vector<float> difference(mean_.size()), rotated_mean(padded_dim);
+  std::vector<float> rotated(centroids.size() * padded_dim);
   rotation.apply(mean_.data(), rotated_mean.data());
   for (std::size_t c = 0; c < centroids.size(); ++c) {
     const auto centroid = centroids.centroid(c);
     for (std::size_t j = 0; j < mean_.size(); ++j) difference[j] = centroid[j] - mean_[j];
-    rotation.apply(difference.data(), rotated.data());
-    kernels::encode_signs(rotated.data(), rotated_mean.data(), padded_dim, c % kSignBlockRows,
-                          blocks_.data() + c / kSignBlockRows * block_bytes);
+    rotation.apply(difference.data(), rotated.data() + c * padded_dim);
   }
+  kernels::encode_sign_rows(rotated.data(), centroids.size(), rotated_mean.data(), padded_dim,
+                            blocks_.data());
 }
 
 void CentroidRanking::rank(const float* query, const kernels::SignTable& table,
@@ -88,7 +104,7 @@ void CentroidRanking::rank(const float* query, const kernels::SignTable& table,
     centroids_->rank(query, plan.nprobe, out);
     return out.resize(probes_of(plan, out));
   }
-  thread_local Scratch scratch;
+  thread_local RankingScratch scratch;
   const std::size_t padded = (size + kSignBlockRows - 1) / kSignBlockRows * kSignBlockRows;
   scratch.estimates.resize(padded);
   scratch.lowers.resize(padded);
@@ -97,39 +113,55 @@ void CentroidRanking::rank(const float* query, const kernels::SignTable& table,
   kernels::estimate_signs(table, blocks_.data(), size, to_mean, scratch.estimates.data(),
                           scratch.lowers.data());
 
-  // All within the ratio of the distance to one that is about the nearest, at least as many as the
-  // plan visits at least, and none beyond as many as it visits at most.
-  float limit = kAll;
-  if (least < plan.nprobe) {
-    const std::size_t near = kernels::place_of_least({scratch.estimates.data(), size});
-    const float distance =
-        kernels::squared_l2_one(query, centroids_->centroid(near).data(), centroids_->dim());
-    limit = plan.ratio * plan.ratio * kRounding * distance;
-    scratch.select(limit);
-    const bool is_too_few = scratch.count < least;
-    if (is_too_few) scratch.select(kAll);
-    const float floor = scratch.kth_upper(least);
-    if (is_too_few || floor > limit) {
-      limit = std::max(limit, floor);
-      scratch.select(limit);
-    }
-  } else {
-    scratch.select(kAll);
-  }
-  if (scratch.count > plan.nprobe) {
-    const float cap = scratch.kth_upper(plan.nprobe);
-    if (cap < limit) scratch.select(cap);
-  }
+  scratch.select(first_limit(query, plan, least, scratch));
+  if (scratch.count > plan.nprobe) scratch.select(scratch.kth_upper(plan.nprobe));
 
-  const std::size_t count = scratch.count;
-  scratch.distances.resize(count);
+  scratch.distances.resize(scratch.count);
   kernels::squared_l2_at(query,
                          kernels::rows_of(centroids_->values().data(), size, centroids_->dim()),
-                         {scratch.places.data(), count}, scratch.distances.data());
-  out.resize(count);
-  for (std::size_t i = 0; i < count; ++i) out[i] = {scratch.distances[i], scratch.places[i]};
-  std::sort(out.begin(), out.end(), nearer);
-  out.resize(std::min<std::size_t>(plan.nprobe, count));
+                         {scratch.places.data(), scratch.count}, scratch.distances.data());
+  order(plan, least, scratch, out);
+}
+
+// All within the ratio of the distance to one that is about the nearest, and at least as many as
+// the plan visits at least.
+float CentroidRanking::first_limit(const float* query, const ProbePlan& plan, std::size_t least,
+                                   RankingScratch& scratch) const {
+  const std::size_t size = centroids_->size();
+  if (least >= plan.nprobe) return kAll;
+  const std::size_t near = kernels::place_of_least({scratch.estimates.data(), size});
+  const float distance =
+      kernels::squared_l2_one(query, centroids_->centroid(near).data(), centroids_->dim());
+  const float in_ratio = plan.ratio * plan.ratio * kRounding * distance;
+  float wide = in_ratio;
+  scratch.select(wide);
+  for (int i = 0; scratch.count < 2 * least; ++i) {
+    wide = i < kWidenings ? kWiden * wide : kAll;
+    scratch.select(wide);
+    if (wide == kAll) break;
+  }
+  return std::max(in_ratio, scratch.kth_upper(least));
+}
+
+void CentroidRanking::order(const ProbePlan& plan, std::size_t least, RankingScratch& scratch,
+                            std::vector<CentroidSet::Ranked>& out) {
+  const std::span distances(scratch.distances.data(), scratch.count);
+  // What the plan does not visit need not be sorted.
+  float limit =
+      plan.ratio * plan.ratio * kRounding * *std::min_element(distances.begin(), distances.end());
+  const auto within = std::count_if(distances.begin(), distances.end(),
+                                    [limit](float distance) { return distance <= limit; });
+  if (static_cast<std::size_t>(within) < least) limit = kAll;
+  scratch.keys.clear();
+  for (std::size_t i = 0; i < scratch.count; ++i) {
+    if (!(distances[i] > limit)) scratch.keys.push_back(key_of(distances[i], scratch.places[i]));
+  }
+  std::sort(scratch.keys.begin(), scratch.keys.end());
+  out.clear();
+  for (const std::uint64_t key : scratch.keys) {
+    if (out.size() == plan.nprobe) break;
+    out.push_back(ranked_of(key));
+  }
   out.resize(probes_of(plan, out));
 }
 

@@ -12,6 +12,8 @@
 
 namespace varve::ann {
 
+struct RankingScratch;
+
 // Ranks like CentroidSet::rank at a fraction of its cost: only centroids whose sign codes leave
 // them among those that are visited are compared themselves. Distances are the same bits, and so is
 // the order of what is found. A centroid is missed if the bound of its code fails and the error
@@ -31,6 +33,11 @@ class CentroidRanking {
   std::size_t resident_bytes() const { return blocks_.size() + mean_.size() * sizeof(float); }
 
  private:
+  float first_limit(const float* query, const ProbePlan& plan, std::size_t least,
+                    RankingScratch& scratch) const;
+  static void order(const ProbePlan& plan, std::size_t least, RankingScratch& scratch,
+                    std::vector<CentroidSet::Ranked>& out);
+
   const CentroidSet* centroids_ = nullptr;
   std::vector<float> mean_;
   base::Buffer blocks_;  // codes about the mean

@@ -84,6 +84,7 @@ struct Scratch {
   RowComparison comparison;
   std::vector<std::uint32_t> positions;
   std::vector<float> distances;
+  std::vector<double> exact;
 };
 
 class CodedSearch final : public VectorSearch {
@@ -110,7 +111,7 @@ class CodedSearch final : public VectorSearch {
     thread_local Scratch scratch;
     const std::span<SignHit> hits = scan_clusters(query, k, plan_of(effort, k), scratch);
     if (!hits.empty()) compare(query, hits, k, scratch, found);
-    return order(scratch.comparison, found.take(), k);
+    return order(found.take(), k, scratch);
   }
 
   std::uint64_t size() const override { return rows_.rows().count; }
@@ -178,6 +179,7 @@ class CodedSearch final : public VectorSearch {
         const float lower = hits[at].estimate - kSlack * (hits[at].estimate - hits[at].lower);
         if (lower > limit) continue;
         rows_.fetch(hits[at].row);
+        __builtin_prefetch(&ids_[hits[at].row]);
         scratch.positions.push_back(hits[at].row);
       }
       if (at == first) scratch.comparison.set(rows_, query);
@@ -191,16 +193,20 @@ class CodedSearch final : public VectorSearch {
     }
   }
 
-  std::vector<Neighbor> order(const RowComparison& comparison,
-                              std::span<const std::uint64_t> contenders, std::uint32_t k) const {
-    return order_exactly<Neighbor>(
-        contenders, k,
-        [&](std::uint64_t at) {
-          return Neighbor{comparison.exact_distance(static_cast<std::uint32_t>(at)), ids_[at]};
-        },
-        [](const Neighbor& a, const Neighbor& b) {
-          return a.distance != b.distance ? a.distance < b.distance : a.id < b.id;
-        });
+  std::vector<Neighbor> order(std::span<const std::uint64_t> contenders, std::uint32_t k,
+                              Scratch& scratch) const {
+    scratch.positions.assign(contenders.begin(), contenders.end());
+    scratch.exact.resize(contenders.size());
+    scratch.comparison.exact_distances(scratch.positions, scratch.exact.data());
+    std::vector<Neighbor> items(contenders.size());
+    for (std::size_t i = 0; i < items.size(); ++i) {
+      items[i] = {scratch.exact[i], ids_[scratch.positions[i]]};
+    }
+    std::sort(items.begin(), items.end(), [](const Neighbor& a, const Neighbor& b) {
+      return a.distance != b.distance ? a.distance < b.distance : a.id < b.id;
+    });
+    if (items.size() > k) items.resize(k);
+    return items;
   }
 
   // The squared distance that codes estimate, of unit vectors under cosine.

@@ -85,11 +85,16 @@ void RowComparison::distances(std::span<const std::uint32_t> positions, float* o
   }
 }
 
-double RowComparison::exact_distance(std::uint32_t position) const {
-  if (whole_.empty()) return ann::exact_distance(*query_, rows_->rows(), position);
-  std::uint32_t sum = 0;
-  kernels::squared_l2_whole_at(whole_.data(), rows_->rows(), {&position, 1}, &sum);
-  return sum;
+void RowComparison::exact_distances(std::span<const std::uint32_t> positions, double* out) {
+  if (whole_.empty()) {
+    for (std::size_t i = 0; i < positions.size(); ++i) {
+      out[i] = exact_distance(*query_, rows_->rows(), positions[i]);
+    }
+    return;
+  }
+  sums_.resize(positions.size());
+  kernels::squared_l2_whole_at(whole_.data(), rows_->rows(), positions, sums_.data());
+  std::copy(sums_.begin(), sums_.end(), out);
 }
 
 Result<Query> make_query(std::span<const float> values, std::uint32_t k, const StoredRows& rows) {

@@ -49,7 +49,8 @@ class RowComparison {
   void set(const StoredRows& rows, const Query& query);
   // out[i]: the distance of row positions[i] in float32, within float_error().
   void distances(std::span<const std::uint32_t> positions, float* out);
-  double exact_distance(std::uint32_t position) const;
+  // The same in double, as exact_distance() gives it.
+  void exact_distances(std::span<const std::uint32_t> positions, double* out);
 
  private:
   const StoredRows* rows_ = nullptr;

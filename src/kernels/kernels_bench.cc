@@ -163,6 +163,18 @@ void tabulate(benchmark::State& state) {
 }
 BENCHMARK(tabulate)->Arg(128)->Arg(832)->Arg(1024)->Arg(1536);
 
+void encode(benchmark::State& state) {
+  const auto dim = static_cast<std::uint32_t>(state.range(0));
+  const auto row = random_floats(dim), centroid = random_floats(dim);
+  std::vector<std::byte> block(sign_block_bytes(dim));
+  std::size_t place = 0;
+  for (auto _ : state) {
+    encode_signs(row.data(), centroid.data(), dim, place++ % kSignBlockRows, block.data());
+    benchmark::ClobberMemory();
+  }
+}
+BENCHMARK(encode)->Arg(128)->Arg(832)->Arg(1536);
+
 // Codes of 512 KB, in the second-level cache, of which one row in a hundred is near enough.
 void sign_scan(benchmark::State& state) {
   const auto dim = static_cast<std::uint32_t>(state.range(0));

@@ -28,6 +28,11 @@ constexpr std::size_t sign_block_bytes(std::uint32_t padded_dim) {
 void encode_signs(const float* rotated, const float* rotated_centroid, std::uint32_t padded_dim,
                   std::size_t place, std::byte* block);
 
+// Puts `count` rows, padded_dim values each, into blocks from the first place on. The blocks were
+// zeroed. The same bytes on every target.
+void encode_sign_rows(const float* rotated, std::size_t count, const float* rotated_centroid,
+                      std::uint32_t padded_dim, std::byte* blocks);
+
 // Eight entries of a table fit into a byte. More steps would not help: the estimate of a row is ten
 // times as far off as these.
 inline constexpr float kSignEntryMax = 31;

@@ -128,6 +128,45 @@ TEST(SignCodes, TargetsAgree) {
   }
 }
 
+// The bytes are stored. Signs from the values themselves, factors from plain sums in double.
+TEST(SignCodes, StoresTheSameBytesOnEveryTarget) {
+  std::mt19937 random(kSeed);
+  for (const std::uint32_t dim : {64U, 128U, 832U, 4096U}) {
+    auto values = drawn_query(random, 70 * dim);
+    const auto centroid = drawn_query(random, dim);
+    for (std::size_t i = 0; i < values.size(); i += 97) values[i] = i % 2 == 0 ? 0.0F : -0.0F;
+    std::vector<std::byte> first;
+    on_each_target([&] {
+      std::vector<std::byte> blocks(3 * sign_block_bytes(dim));
+      encode_sign_rows(values.data(), 70, centroid.data(), dim, blocks.data());
+      if (first.empty()) first = blocks;
+      EXPECT_EQ(blocks, first);
+    });
+    for (std::size_t i = 0; i < 70; ++i) {
+      const std::byte* block = first.data() + i / 32 * sign_block_bytes(dim);
+      const float* row = values.data() + i * dim;
+      double sizes = 0, with_centroid = 0;
+      for (std::uint32_t j = 0; j < dim; ++j) {
+        const std::byte byte = block[j / 4 * 16 + i % 16];
+        const bool is_set =
+            (byte >> (j % 4 + (i % 32 < 16 ? 0 : 4)) & std::byte{1}) != std::byte{0};
+        ASSERT_EQ(is_set, !(row[j] < 0));
+        sizes += std::abs(static_cast<double>(row[j]));
+        with_centroid += static_cast<double>(is_set ? centroid[j] : -centroid[j]);
+      }
+      float add = 0;
+      std::uint16_t rescale = 0;
+      std::memcpy(&add, block + dim * 4 + i % 32 * 4, 4);
+      std::memcpy(&rescale, block + dim * 4 + 128 + i % 32 * 2, 2);
+      const float used = std::bit_cast<float>(std::uint32_t{rescale} << 16);
+      const double squares = dot(row, row, dim);
+      EXPECT_NEAR(static_cast<double>(used), squares / sizes, squares / sizes / 256);
+      EXPECT_NEAR(static_cast<double>(add), squares + 2 * static_cast<double>(used) * with_centroid,
+                  1e-5 * squares);
+    }
+  }
+}
+
 TEST(SignCodes, BoundsHoldButForAFew) {
   std::mt19937 random(kSeed);
   for (const std::uint32_t dim : {128U, 832U, 1536U}) {

@@ -1,14 +1,117 @@
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <span>
 
 #include "kernels/sign_codes.h"
+#include "kernels/target.h"
 
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/sign_encode.cc"
+// clang-format off
+#include "kernels/simd.h"
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+#include "kernels/widen-inl.h"
+// clang-format on
+
+// What all targets share.
+#ifndef VARVE_KERNELS_SIGN_ENCODE_ONCE
+#define VARVE_KERNELS_SIGN_ENCODE_ONCE
+namespace varve::kernels {
+
+// Sums run in this many interleaved lanes on every target, so that all store the same bytes.
+constexpr std::size_t kSumLanes = 16;
+
+struct SignSums {
+  double of_sizes = 0;       // sum |r_j|, which is r . s
+  double of_squares = 0;     // r . r
+  double with_centroid = 0;  // c . s
+};
+
+}  // namespace varve::kernels
+#endif
+
+HWY_BEFORE_NAMESPACE();
+namespace varve::kernels::HWY_NAMESPACE {
+
+// Writes 16 signs a word, bit j % 16 of word j / 16 set where value j is not below 0.
+SignSums sum_signs(const float* rotated, const float* rotated_centroid, std::size_t dim,
+                   std::uint16_t* words) {
+  SignSums lanes[kSumLanes];
+#if HWY_TARGET == HWY_SCALAR
+  for (std::size_t j = 0; j < dim; j += kSumLanes) {
+    unsigned word = 0;
+    for (std::size_t l = 0; l < kSumLanes; ++l) {
+      const auto value = static_cast<double>(rotated[j + l]);
+      const auto centre = static_cast<double>(rotated_centroid[j + l]);
+      const bool is_set = !(value < 0);
+      lanes[l].of_sizes += std::abs(value);
+      lanes[l].of_squares += value * value;
+      lanes[l].with_centroid += is_set ? centre : -centre;
+      word |= static_cast<unsigned>(is_set) << l;
+    }
+    words[j / kSumLanes] = static_cast<std::uint16_t>(word);
+  }
+#else
+  const hn::ScalableTag<double> d;
+  using DoubleVec = hn::Vec<decltype(d)>;
+  const hn::Rebind<float, decltype(d)> halves;
+  constexpr std::size_t kWidth = hn::MaxLanes(d);
+  constexpr std::size_t kVectors = kSumLanes / kWidth;
+  DoubleVec sizes[kVectors], squares[kVectors], products[kVectors];
+  VARVE_UNROLL for (std::size_t v = 0; v < kVectors; ++v) {
+    sizes[v] = squares[v] = products[v] = hn::Zero(d);
+  }
+  for (std::size_t j = 0; j < dim; j += kSumLanes) {
+    unsigned word = 0;
+    VARVE_UNROLL for (std::size_t v = 0; v < kVectors; ++v) {
+      const std::size_t at = j + v * kWidth;
+      const auto value = hn::PromoteTo(d, hn::LoadU(halves, rotated + at));
+      const auto centre = hn::PromoteTo(d, hn::LoadU(halves, rotated_centroid + at));
+      const auto below = hn::Lt(value, hn::Zero(d));
+      sizes[v] = hn::Add(sizes[v], hn::Abs(value));
+      // The square of a float is exact in double, so that it may be fused.
+      squares[v] = hn::MulAdd(value, value, squares[v]);
+      products[v] = hn::Add(products[v], hn::IfThenElse(below, hn::Neg(centre), centre));
+      HWY_ALIGN std::uint8_t bits[8] = {};
+      hn::StoreMaskBits(d, below, bits);
+      word |= static_cast<unsigned>(bits[0]) << (v * kWidth);
+    }
+    words[j / kSumLanes] = static_cast<std::uint16_t>(~word);
+  }
+  HWY_ALIGN double stored[3][kSumLanes];
+  VARVE_UNROLL for (std::size_t v = 0; v < kVectors; ++v) {
+    hn::Store(sizes[v], d, stored[0] + v * kWidth);
+    hn::Store(squares[v], d, stored[1] + v * kWidth);
+    hn::Store(products[v], d, stored[2] + v * kWidth);
+  }
+  for (std::size_t l = 0; l < kSumLanes; ++l) lanes[l] = {stored[0][l], stored[1][l], stored[2][l]};
+#endif
+  SignSums total;
+  for (const SignSums& lane : lanes) {
+    total.of_sizes += lane.of_sizes;
+    total.of_squares += lane.of_squares;
+    total.with_centroid += lane.with_centroid;
+  }
+  return total;
+}
+
+}  // namespace varve::kernels::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
 namespace varve::kernels {
 namespace {
 
+HWY_EXPORT(sum_signs);
+
+[[maybe_unused]] const bool kObeyed = obey_environment();
+
 constexpr std::size_t kGroupBytes = 16;
+constexpr std::size_t kDimMax = 4096;
 
 // Of the error in units of its spread: RaBitQ's choice. 1.2 loses a third of a point of recall.
 constexpr double kSpread = 1.9;
@@ -24,11 +127,16 @@ void store(std::byte* at, std::size_t place, T value) {
   std::memcpy(at + place * sizeof(T), &value, sizeof(T));
 }
 
-struct SignSums {
-  double of_sizes = 0;       // sum |r_j|, which is r . s
-  double of_squares = 0;     // r . r
-  double with_centroid = 0;  // c . s
-};
+// Four bits of a word into the byte of the row in each group of four dimensions.
+void store_signs(std::span<const std::uint16_t> words, std::size_t place, std::byte* block) {
+  std::byte* at = block + place % 16;
+  const unsigned shift = place < 16 ? 0 : 4;
+  for (const std::uint16_t word : words) {
+    for (unsigned group = 0; group < 4; ++group, at += kGroupBytes) {
+      *at |= static_cast<std::byte>((word >> (4 * group) & 15) << shift);
+    }
+  }
+}
 
 }  // namespace
 
@@ -37,18 +145,10 @@ struct SignSums {
 // query is not centred, so c . s of the row is taken off where it is added.
 void encode_signs(const float* rotated, const float* rotated_centroid, std::uint32_t padded_dim,
                   std::size_t place, std::byte* block) {
-  SignSums sums;
-  for (std::uint32_t j = 0; j < padded_dim; ++j) {
-    const auto value = static_cast<double>(rotated[j]);
-    const auto centre = static_cast<double>(rotated_centroid[j]);
-    const bool is_set = !(value < 0);
-    sums.of_sizes += std::abs(value);
-    sums.of_squares += value * value;
-    sums.with_centroid += is_set ? centre : -centre;
-    const std::size_t byte = j / 4 * kGroupBytes + place % 16;
-    const unsigned bit = j % 4 + (place < 16 ? 0 : 4);
-    if (is_set) block[byte] |= std::byte{1} << bit;
-  }
+  std::array<std::uint16_t, kDimMax / kSumLanes> words;
+  const SignSums sums =
+      HWY_DYNAMIC_DISPATCH(sum_signs)(rotated, rotated_centroid, padded_dim, words.data());
+  store_signs(std::span(words).first(padded_dim / kSumLanes), place, block);
   const double dim = padded_dim;
   const double rescale = sums.of_sizes > 0 ? sums.of_squares / sums.of_sizes : 0;
   const double cosine2 =
@@ -65,4 +165,14 @@ void encode_signs(const float* rotated, const float* rotated_centroid, std::uint
         bf16_of(2 * kSpread * spread * std::sqrt(sums.of_squares)));
 }
 
+void encode_sign_rows(const float* rotated, std::size_t count, const float* rotated_centroid,
+                      std::uint32_t padded_dim, std::byte* blocks) {
+  const std::size_t block_bytes = sign_block_bytes(padded_dim);
+  for (std::size_t i = 0; i < count; ++i) {
+    encode_signs(rotated + i * padded_dim, rotated_centroid, padded_dim, i % kSignBlockRows,
+                 blocks + i / kSignBlockRows * block_bytes);
+  }
+}
+
 }  // namespace varve::kernels
+#endif  // HWY_ONCE
