@@ -25,21 +25,23 @@ QUERY_STREAM = 1 << 32  # number of the first block of queries, past every block
 class Clustered:
     """The distribution: what all blocks share."""
 
-    def __init__(self, dim, seed, spread=SPREAD):
+    def __init__(self, dim, seed, spread=SPREAD, latent=LATENT, clusters=CLUSTERS):
         random = np.random.default_rng([seed, dim])
         self.dim = dim
         self.seed = seed
-        share = np.arange(1, CLUSTERS + 1) ** -ZIPF_EXPONENT
+        self.latent = latent
+        self.clusters = clusters
+        share = np.arange(1, clusters + 1) ** -ZIPF_EXPONENT
         self.share = share / share.sum()
-        self.middles = random.normal(0, spread, (CLUSTERS, LATENT))
-        self.widths = random.lognormal(0, 0.4, (CLUSTERS, 1))
-        self.map = random.normal(0, LATENT**-0.5, (LATENT, dim))
+        self.middles = random.normal(0, spread, (clusters, latent))
+        self.widths = random.lognormal(0, 0.4, (clusters, 1))
+        self.map = random.normal(0, latent**-0.5, (latent, dim))
 
     def block(self, number, rows):
         """Rows of one block: a function of seed, dim and number alone."""
         random = np.random.default_rng([self.seed, self.dim, number])
-        cluster = random.choice(CLUSTERS, BLOCK_ROWS, p=self.share)
-        latent = random.normal(0, 1, (BLOCK_ROWS, LATENT))
+        cluster = random.choice(self.clusters, BLOCK_ROWS, p=self.share)
+        latent = random.normal(0, 1, (BLOCK_ROWS, self.latent))
         latent = self.middles[cluster] + self.widths[cluster] * latent
         values = latent @ self.map
         values += random.normal(0, NOISE, values.shape)

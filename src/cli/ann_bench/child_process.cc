@@ -101,9 +101,10 @@ Result<std::string> ChildProcess::ask(const std::string& line) {
     rest.remove_prefix(static_cast<std::size_t>(count));
   }
   std::string answer;
-  VARVE_TRY(const Feed came, answers_.next(answer, kAnswerMsMax, kLineBytesMax));
-  if (came == Feed::line) return answer;
-  if (came == Feed::end) return tl::unexpected(ended());
+  const auto came = answers_.next(answer, kAnswerMsMax, kLineBytesMax);
+  if (came && *came == Feed::line) return answer;
+  // A connection is reset when the other end leaves a question unread.
+  if (!came || *came == Feed::end) return tl::unexpected(ended());
   Error error = ended();
   error.message = "it takes too long and was ended";
   return tl::unexpected(std::move(error));

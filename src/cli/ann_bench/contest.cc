@@ -16,6 +16,9 @@ constexpr double kRecallEnough = 0.9995;
 // Of a doubling of the effort or so.
 constexpr double kGainMin = 1e-4;
 constexpr double kPassSecondsMax = 20;
+// Of the speed of the sweep's front at the same recall: what is below gets no second chance. Most
+// points of a sweep over two settings are.
+constexpr double kHopelessShare = 0.5;
 
 double seconds_of(const Pass& pass) {
   return std::accumulate(pass.us.begin(), pass.us.end(), 0.0) / 1e6;
@@ -57,7 +60,10 @@ class Contest {
   }
 
   void later_round(Engine& engine, Outcome& outcome) {
+    const auto front = front_by_distance(outcome);
     for (SweepPoint& point : outcome.points) {
+      const double best = qps_at(front, point.recall.by_distance).value_or(0);
+      if (point.qps < kHopelessShare * best) continue;
       if (!run(engine, outcome, point)) return;
     }
   }

@@ -34,7 +34,8 @@ struct ContestOptions {
 
 // Builds one after the other. Then, in each round, each engine runs its sweep; the first round
 // finds out how far a sweep goes: until nearly all is found, or more effort finds no more, or takes
-// too long. An engine that fails is `missing`, with the reason.
+// too long. Settings far from the best of their engine are measured in that round alone. An engine
+// that fails is `missing`, with the reason.
 std::vector<Outcome> run_contest(std::span<const std::unique_ptr<Engine>> engines,
                                  const AnnSet& set, const Truth& truth,
                                  const ContestOptions& options, const ProgressSink& progress);

@@ -8,7 +8,8 @@
 
 namespace varve::cli::ann_bench {
 
-// Names separated by commas; empty: all, "none": none. `invalid`: one that is not known.
+// Names separated by commas; empty: those that build in minutes, "none": none. `invalid`: one that
+// is not known.
 Result<std::vector<std::string>> parse_peers(const std::string& names);
 // All that are known, with commas.
 std::string known_peers();

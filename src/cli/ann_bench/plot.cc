@@ -16,6 +16,8 @@ constexpr double kLegendLeft = 764, kLegendStep = 24;
 
 // What is found beyond this is drawn at the right edge.
 constexpr double kMissingMin = 1e-4;
+// Nobody asks for less.
+constexpr double kRecallMin = 0.8;
 constexpr std::array kRecallTicks{0.0,  0.5,   0.8,   0.9,   0.95,  0.98,
                                   0.99, 0.995, 0.998, 0.999, 0.9999};
 
@@ -23,7 +25,7 @@ constexpr std::array kRecallTicks{0.0,  0.5,   0.8,   0.9,   0.95,  0.98,
 // differ as well, for paper without colours.
 constexpr std::array kColours{"#D55E00", "#0072B2", "#009E73", "#CC79A7",
                               "#E69F00", "#56B4E9", "#000000", "#8C8C00"};
-constexpr std::array kDashes{"", "7 3", "2 3", "9 3 2 3"};
+constexpr std::array kDashes{"none", "7 3", "2 3", "9 3 2 3"};
 
 std::string escaped(std::string_view text) {
   std::string out;
@@ -55,19 +57,19 @@ double stretched(double recall) { return -std::log10(std::max(1 - recall, kMissi
 class Axes {
  public:
   explicit Axes(const std::vector<Series>& series) {
-    double recall_min = 1, qps_min = HUGE_VAL, qps_max = 0;
-    for (const Series& one : series) {
-      for (const CurvePoint& point : one.front) {
-        recall_min = std::min(recall_min, point.recall);
-        qps_min = std::min(qps_min, point.qps);
-        qps_max = std::max(qps_max, point.qps);
-      }
-    }
-    if (qps_max <= 0) qps_min = 1, qps_max = 10;
+    double found_min = 1;
+    for_each(series,
+             [&](const CurvePoint& point) { found_min = std::min(found_min, point.recall); });
     const auto tick = std::find_if(kRecallTicks.rbegin(), std::prev(kRecallTicks.rend()),
-                                   [&](double value) { return value <= recall_min; });
-    // The part below 0.5 is of no use to anybody.
-    recall_min_ = std::clamp(*tick, 0.5, 0.99);
+                                   [&](double value) { return value <= found_min; });
+    recall_min_ = std::clamp(*tick, kRecallMin, 0.99);
+    double qps_min = HUGE_VAL, qps_max = 0;
+    for_each(series, [&](const CurvePoint& point) {
+      if (point.recall < recall_min_) return;
+      qps_min = std::min(qps_min, point.qps);
+      qps_max = std::max(qps_max, point.qps);
+    });
+    if (qps_max <= 0) return;
     qps_min_ = qps_min / 1.3;
     qps_max_ = qps_max * 1.3;
   }
@@ -84,6 +86,11 @@ class Axes {
   }
 
  private:
+  template <typename Visit>
+  static void for_each(const std::vector<Series>& series, const Visit& visit) {
+    for (const Series& one : series) std::for_each(one.front.begin(), one.front.end(), visit);
+  }
+
   double recall_min_ = 0, qps_min_ = 1, qps_max_ = 10;
 };
 

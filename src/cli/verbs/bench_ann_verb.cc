@@ -171,7 +171,7 @@ void add_ann_bench(CLI::App& group, const VerbTable& verbs) {
   command->add_option("--limit", arguments->files.queries_max,
                       "At most so many queries (default 2000, 0: all)");
   command->add_option("--peers", arguments->peers,
-                      fmt::format("Default all: {}; or none", known_peers()));
+                      fmt::format("Of {}, or none (default all but the last)", known_peers()));
   command->add_option("-k", arguments->k, "How many neighbours (default 10)")
       ->check(whole_number(1, 1000));
   command
