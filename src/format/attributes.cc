@@ -237,6 +237,22 @@ const AttributeColumn* Attributes::find(std::string_view name) const {
                           : &columns_[static_cast<std::size_t>(field - summary_.fields.data())];
 }
 
+ColumnValues Attributes::values(std::size_t i) const {
+  const AttributeColumn& column = columns_[i];
+  ColumnValues values;
+  values.name = summary_.fields[i].name;
+  values.numbers.assign(column.numbers.begin(), column.numbers.end());
+  for (std::size_t s = 0; s < column.string_ends.size(); ++s) {
+    values.strings.emplace_back(column.string(s));
+  }
+  for (std::uint32_t row = 0; row < rows_; ++row) values.codes.push_back(column.code(row));
+  values.list_rows.assign(column.list_rows.begin(), column.list_rows.end());
+  values.list_ends.assign(column.list_ends.begin(), column.list_ends.end());
+  const std::uint32_t elements = values.list_ends.empty() ? 0 : values.list_ends.back();
+  for (std::uint32_t e = 0; e < elements; ++e) values.elements.push_back(column.element(e));
+  return values;
+}
+
 std::size_t Attributes::resident_bytes() const {
   std::size_t bytes = bytes_.size() + columns_.size() * sizeof(AttributeColumn) +
                       summary_.fields.size() * sizeof(FieldSummary);

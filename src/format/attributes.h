@@ -99,6 +99,14 @@ struct AttributeColumn {
   std::uint32_t at(const std::byte* array, std::size_t i) const;
 };
 
+// A column before it is encoded. Every number and string is in use by a row.
+struct ColumnValues {
+  std::string name;
+  std::vector<double> numbers;       // ascending, no -0
+  std::vector<std::string> strings;  // ascending
+  std::vector<std::uint32_t> codes;  // of each row
+  std::vector<std::uint32_t> list_rows, list_ends, elements;
+};
 // Section E, decoded: views of the bytes.
 class Attributes {
  public:
@@ -111,6 +119,8 @@ class Attributes {
   std::span<const AttributeColumn> columns() const { return columns_; }
   // Null if no row has the field, or if summary() is not complete.
   const AttributeColumn* find(std::string_view name) const;
+  // A copy of column i of columns(), as it was before it was encoded.
+  ColumnValues values(std::size_t i) const;
   std::size_t resident_bytes() const;
 
  private:
@@ -120,14 +130,6 @@ class Attributes {
   std::vector<AttributeColumn> columns_;
 };
 
-// A column before it is encoded. Every number and string is in use by a row.
-struct ColumnValues {
-  std::string name;
-  std::vector<double> numbers;       // ascending, no -0
-  std::vector<std::string> strings;  // ascending
-  std::vector<std::uint32_t> codes;  // of each row
-  std::vector<std::uint32_t> list_rows, list_ends, elements;
-};
 // REQUIRES: columns by name, each within the limits above; rows >= 1.
 base::Bytes encode_attributes(std::span<const ColumnValues> columns, bool complete);
 
