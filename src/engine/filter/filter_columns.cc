@@ -15,6 +15,10 @@ constexpr std::size_t kBlockRows = 64;  // bits of a word
 // More are looked up in a table of codes.
 constexpr std::size_t kRangesCompared = 4;
 
+// In a table of codes.
+constexpr std::uint8_t kHit = 1;
+constexpr std::uint8_t kHidden = 2;
+
 using Flags = std::array<std::uint8_t, kBlockRows>;  // 0 or 1 for each row
 
 std::uint64_t pack(const Flags& flags) {
@@ -70,14 +74,18 @@ void mark_codes(const AttributeColumn& column, std::size_t rows, const FilterScr
   });
 }
 
+// One byte for each code of the column.
+void fill_table(const AttributeColumn& column, std::span<const CodeRange> ranges,
+                std::vector<std::uint8_t>& table) {
+  table.assign(column.code_count(), 0);
+  for (const CodeRange range : ranges) {
+    std::fill(table.begin() + range.first, table.begin() + range.end, kHit);
+  }
+}
+
 void mark_codes(const AttributeColumn& column, std::size_t rows, FilterScratch& scratch,
                 std::span<const CodeRange> ranges, std::uint64_t* out) {
-  if (ranges.size() > kRangesCompared) {
-    scratch.table.assign(column.code_count(), 0);
-    for (const CodeRange range : ranges) {
-      std::fill(scratch.table.begin() + range.first, scratch.table.begin() + range.end, 1);
-    }
-  }
+  if (ranges.size() > kRangesCompared) fill_table(column, ranges, scratch.table);
   switch (column.code_bytes) {
     case 1:
       return mark_codes<std::uint8_t>(column, rows, scratch, ranges, out);
@@ -85,6 +93,29 @@ void mark_codes(const AttributeColumn& column, std::size_t rows, FilterScratch& 
       return mark_codes<std::uint16_t>(column, rows, scratch, ranges, out);
     default:
       return mark_codes<std::uint32_t>(column, rows, scratch, ranges, out);
+  }
+}
+
+void set_bit(std::uint64_t* bitmap, std::uint32_t row, bool value) {
+  std::uint64_t& word = bitmap[row / kBlockRows];
+  const std::uint64_t bit = std::uint64_t{1} << (row % kBlockRows);
+  word = value ? word | bit : word & ~bit;
+}
+
+// A list is hit if one of its elements is.
+template <typename Code>
+void mark_lists(const AttributeColumn& column, const std::uint8_t* table, bool negated,
+                std::uint64_t* yes, std::uint64_t* maybe) {
+  const auto* codes = reinterpret_cast<const Code*>(column.elements);
+  std::uint32_t i = 0;
+  for (std::size_t list = 0; list < column.list_rows.size(); ++list) {
+    unsigned seen = 0;
+    for (; i < column.list_ends[list]; ++i) seen |= table[codes[i]];
+    const bool hit = (seen & kHit) != 0;
+    const bool hidden = (seen & kHidden) != 0;
+    const std::uint32_t row = column.list_rows[list];
+    set_bit(yes, row, negated ? !hit && !hidden : hit);
+    set_bit(maybe, row, negated ? !hit : hit || hidden);
   }
 }
 
@@ -178,32 +209,19 @@ class ColumnFold {
     lists(term, column, yes, maybe);
   }
 
-  // A list is hit if one of its elements is.
   void lists(const FilterTerm& term, const AttributeColumn& column, std::uint64_t* yes,
              std::uint64_t* maybe) {
-    const auto is_hit = [&](std::uint32_t code) {
-      const auto after = std::upper_bound(
-          scratch_.ranges.begin(), scratch_.ranges.end(), code,
-          [](std::uint32_t wanted, const CodeRange& range) { return wanted < range.first; });
-      return after != scratch_.ranges.begin() && code < std::prev(after)->end;
-    };
-    std::uint32_t i = 0;
-    for (std::size_t list = 0; list < column.list_rows.size(); ++list) {
-      bool hit = false;
-      bool hidden = false;
-      for (; i < column.list_ends[list]; ++i) {
-        const std::uint32_t code = column.element(i);
-        hit = hit || is_hit(code);
-        hidden = hidden || code == format::kCodeInText;
-      }
-      const std::uint32_t row = column.list_rows[list];
-      const std::uint64_t bit = std::uint64_t{1} << (row % kBlockRows);
-      const bool certain = term.negated ? !hit && !hidden : hit;
-      const bool possible = term.negated ? !hit : hit || hidden;
-      std::uint64_t& yes_word = yes[row / kBlockRows];
-      yes_word = certain ? yes_word | bit : yes_word & ~bit;
-      if (possible) maybe[row / kBlockRows] |= bit;
-      if (!possible) maybe[row / kBlockRows] &= ~bit;
+    if (column.list_rows.empty()) return;
+    fill_table(column, scratch_.ranges, scratch_.table);
+    scratch_.table[format::kCodeInText] = kHidden;
+    const std::uint8_t* const table = scratch_.table.data();
+    switch (column.code_bytes) {
+      case 1:
+        return mark_lists<std::uint8_t>(column, table, term.negated, yes, maybe);
+      case 2:
+        return mark_lists<std::uint16_t>(column, table, term.negated, yes, maybe);
+      default:
+        return mark_lists<std::uint32_t>(column, table, term.negated, yes, maybe);
     }
   }
 
