@@ -118,47 +118,60 @@ void check_dictionary(Reader& reader, const AttributeColumn& column) {
   }
 }
 
-void check_lists(Reader& reader, std::uint32_t rows, const AttributeColumn& column) {
-  std::size_t list = 0;
-  for (std::uint32_t row = 0; row < rows; ++row) {
-    if (column.code(row) != kCodeList) continue;
-    if (list == column.list_rows.size() || column.list_rows[list] != row) {
-      reader.fail("section E: lists", "not those of the codes");
-      return;
-    }
-    ++list;
-  }
-  if (list != column.list_rows.size()) reader.fail("section E: lists", "not those of the codes");
+void check_lists(Reader& reader, const AttributeColumn& column) {
   if (!std::is_sorted(column.list_ends.begin(), column.list_ends.end())) {
     reader.fail("section E: lists", "not in order");
   }
 }
 
-// Every code is known, and every value of the dictionary in use.
+// Every code is known, rows with lists are those that are listed, and every value of the dictionary
+// is in use.
+template <typename Code>
 void check_codes(Reader& reader, std::uint32_t rows, const AttributeColumn& column) {
-  std::vector<bool> used(column.code_count());
+  const auto* codes = reinterpret_cast<const Code*>(column.codes);
+  const auto* elements = reinterpret_cast<const Code*>(column.elements);
+  std::vector<std::uint8_t> used(column.code_count());
+  std::size_t lists = 0;
   for (std::uint32_t row = 0; row < rows; ++row) {
-    const std::uint32_t code = column.code(row);
-    if (code >= used.size()) return reader.fail("section E: codes", "out of range");
-    used[code] = true;
+    if (codes[row] >= used.size()) return reader.fail("section E: codes", "out of range");
+    used[codes[row]] = 1;
+    lists += codes[row] == kCodeList ? 1 : 0;
   }
-  const std::size_t elements = column.list_ends.empty() ? 0 : column.list_ends.back();
-  for (std::size_t i = 0; i < elements; ++i) {
-    const std::uint32_t code = column.element(i);
-    if (code >= used.size() || code == kCodeMissing || code == kCodeList) {
+  std::uint32_t next = 0;
+  for (const std::uint32_t row : column.list_rows) {
+    if (row < next || row >= rows || codes[row] != kCodeList) {
+      return reader.fail("section E: lists", "not those of the codes");
+    }
+    next = row + 1;
+  }
+  if (lists != column.list_rows.size()) reader.fail("section E: lists", "not those of the codes");
+  const std::size_t element_count = column.list_ends.empty() ? 0 : column.list_ends.back();
+  for (std::size_t i = 0; i < element_count; ++i) {
+    if (elements[i] >= used.size() || elements[i] == kCodeMissing || elements[i] == kCodeList) {
       return reader.fail("section E: list elements", "out of range");
     }
-    used[code] = true;
+    used[elements[i]] = 1;
   }
-  if (std::find(used.begin() + kCodeNumbers, used.end(), false) != used.end()) {
+  if (std::find(used.begin() + kCodeNumbers, used.end(), 0) != used.end()) {
     reader.fail("section E: codes", "a value is in no row");
+  }
+}
+
+void check_codes(Reader& reader, std::uint32_t rows, const AttributeColumn& column) {
+  switch (column.code_bytes) {
+    case 1:
+      return check_codes<std::uint8_t>(reader, rows, column);
+    case 2:
+      return check_codes<std::uint16_t>(reader, rows, column);
+    default:
+      return check_codes<std::uint32_t>(reader, rows, column);
   }
 }
 
 void check_column(Reader& reader, std::uint32_t rows, const AttributeColumn& column,
                   const FieldSummary& summary) {
   if (reader.ok()) check_dictionary(reader, column);
-  if (reader.ok()) check_lists(reader, rows, column);
+  if (reader.ok()) check_lists(reader, column);
   if (reader.ok()) check_codes(reader, rows, column);
   if (reader.ok() && summarize(summary.name, rows, column) != summary) {
     reader.fail(fmt::format("section E: summary of \"{}\"", summary.name),
@@ -167,20 +180,6 @@ void check_column(Reader& reader, std::uint32_t rows, const AttributeColumn& col
 }
 
 }  // namespace
-
-std::uint32_t AttributeColumn::at(const std::byte* array, std::size_t i) const {
-  std::uint32_t code = 0;
-  switch (code_bytes) {
-    case 1:
-      return std::to_integer<std::uint32_t>(array[i]);
-    case 2:
-      std::memcpy(&code, array + 2 * i, 2);
-      return code;
-    default:
-      std::memcpy(&code, array + 4 * i, 4);
-      return code;
-  }
-}
 
 std::string_view AttributeColumn::string(std::size_t i) const {
   const std::size_t begin = i == 0 ? 0 : string_ends[i - 1];

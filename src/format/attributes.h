@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 #include <span>
 #include <string>
 #include <string_view>
@@ -96,7 +97,12 @@ struct AttributeColumn {
   const std::byte* elements = nullptr;  // kCodeInText, kCodeOther, kCodeFalse and above
 
  private:
-  std::uint32_t at(const std::byte* array, std::size_t i) const;
+  std::uint32_t at(const std::byte* array, std::size_t i) const {
+    std::uint32_t code = 0;
+    if (code_bytes == 1) return std::to_integer<std::uint32_t>(array[i]);
+    std::memcpy(&code, array + i * code_bytes, code_bytes == 2 ? 2 : 4);
+    return code;
+  }
 };
 
 // A column before it is encoded. Every number and string is in use by a row.

@@ -103,10 +103,10 @@ AttributeSummary read_summary(Reader& reader) {
 FieldSummary summarize(std::string_view name, std::uint32_t rows, const AttributeColumn& column) {
   FieldSummary field;
   field.name = name;
+  static constexpr std::uint16_t kFlags[] = {occurs::missing,       occurs::in_text,
+                                             occurs::other,         occurs::list,
+                                             occurs::boolean_false, occurs::boolean_true};
   const auto note = [&](std::uint32_t code) {
-    static constexpr std::uint16_t kFlags[] = {occurs::missing,       occurs::in_text,
-                                               occurs::other,         occurs::list,
-                                               occurs::boolean_false, occurs::boolean_true};
     if (code < kCodeNumbers) field.occurs |= kFlags[code];
   };
   for (std::uint32_t row = 0; row < rows; ++row) note(column.code(row));
