@@ -58,7 +58,8 @@ std::string FilterSampler::word() {
   static constexpr std::string_view kPieces[] = {"a", "b", "\u00e9", "\U0001F30A", "\n", "\"", "1"};
   std::uint64_t id = below(words_);
   std::string text;
-  if (odd_percent_ > 0 && chance(3)) text.assign(250 + below(12), 'l');
+  // Some just fit into columns, some do not.
+  if (odd_percent_ > 0 && chance(8)) return std::string(255 + below(3), 'l');
   for (; id > 0; id /= std::size(kPieces)) text += kPieces[id % std::size(kPieces)];
   return text;
 }
