@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <bit>
 #include <fstream>
 #include <sstream>
 
@@ -201,6 +202,64 @@ TEST(FilterText, ATextAsDeepAsMetadataMayBeIsRead) {
       R"({"x":)" + std::string(15'000, '[') + std::string(15'000, ']') + R"(,"a":1})";
   EXPECT_TRUE(row_matches(R"({"a":1})", deep));
   EXPECT_TRUE(row_matches(R"({"x":{"$ne":1}})", deep));
+}
+
+// As many different numbers as need codes of 4 bytes; lists in some rows.
+TEST(FilterColumns, CodesOfEachWidthAreCompared) {
+  for (const std::uint32_t rows : {100U, 1000U, 70'000U}) {
+    format::ColumnValues column;
+    column.name = "n";
+    for (std::uint32_t row = 0; row < rows; ++row) {
+      column.numbers.push_back(row);
+      if (row % 1000 != 999) {
+        column.codes.push_back(format::kCodeNumbers + row);
+        continue;
+      }
+      column.codes.push_back(format::kCodeList);
+      column.list_rows.push_back(row);
+      column.elements.push_back(format::kCodeNumbers + row);
+      column.elements.push_back(format::kCodeNumbers);  // 0
+      column.list_ends.push_back(static_cast<std::uint32_t>(column.elements.size()));
+    }
+    const auto section = format::encode_attributes({&column, 1}, true);
+    const auto columns = format::Attributes::decode(section, rows, "test");
+    ASSERT_TRUE(columns.has_value()) << columns.error().message;
+    const auto count = [&](std::string_view filter) {
+      RowMatches matches;
+      parsed(filter).evaluate(*columns, matches);
+      std::size_t ones = 0;
+      for (const std::uint64_t word : matches.matches) ones += std::popcount(word);
+      return ones;
+    };
+    const std::uint32_t lists = rows / 1000;
+    EXPECT_EQ(count(R"({"n":{"$lt":70}})"), 70 + lists) << rows;
+    EXPECT_EQ(count(R"({"n":{"$gte":10}})"), rows - 10) << rows;
+    EXPECT_EQ(count(R"({"n":{"$ne":0}})"), rows - 1 - lists) << rows;
+    EXPECT_EQ(count(R"({"n":{"$in":[1,3,5,7,9,11]}})"), 6) << rows;
+    EXPECT_EQ(count(R"({"n":{"$nin":[1,3,5,7,9,11]}})"), rows - 6) << rows;
+    EXPECT_EQ(count(R"({"n":{"$exists":true}})"), rows) << rows;
+    EXPECT_EQ(count("{}"), rows) << rows;
+  }
+}
+
+TEST(FilterColumns, WhatColumnsDoNotHaveIsUnsure) {
+  const std::string text = fmt::format(R"({{"a":"{}","b":1}})", std::string(300, 'x'));
+  const std::string_view texts[] = {text, R"({"b":2})"};
+  const base::Bytes section = format::encode_row_attributes(texts);
+  const auto columns = format::Attributes::decode(section, 2, "test");
+  ASSERT_TRUE(columns.has_value());
+  const auto bits = [&](std::string_view filter) {
+    RowMatches rows;
+    parsed(filter).evaluate(*columns, rows);
+    return fmt::format("{:02b} {:02b}", rows.matches[0], rows.unsure[0]);
+  };
+  EXPECT_EQ(bits(R"({"a":{"$startsWith":"x"}})"), "00 01");
+  EXPECT_EQ(bits(R"({"a":{"$ne":"x"}})"), "00 01");
+  EXPECT_EQ(bits(R"({"a":{"$exists":true}})"), "01 00");
+  EXPECT_EQ(bits(R"({"a":{"$exists":false}})"), "10 00");
+  EXPECT_EQ(bits(R"({"a":{"$ne":"x"},"b":2})"), "00 00");
+  EXPECT_EQ(bits(R"({"$or":[{"a":"x"},{"b":1}]})"), "01 00");
+  EXPECT_EQ(bits(R"({"$or":[{"a":"x"},{"b":2}]})"), "10 01");
 }
 
 }  // namespace
