@@ -40,18 +40,16 @@ inline constexpr std::uint32_t kCodeTrue = 5;
 inline constexpr std::uint32_t kCodeNumbers = 6;
 
 // What occurs in a column; of lists also what occurs in them.
-namespace occurs {
-inline constexpr std::uint16_t missing = 1;
-inline constexpr std::uint16_t in_text = 2;
-inline constexpr std::uint16_t other = 4;
-inline constexpr std::uint16_t list = 8;
-inline constexpr std::uint16_t empty_list = 16;
-inline constexpr std::uint16_t boolean_false = 32;
-inline constexpr std::uint16_t boolean_true = 64;
-inline constexpr std::uint16_t number = 128;
-inline constexpr std::uint16_t text = 256;
-inline constexpr std::uint16_t all = 511;
-}  // namespace occurs
+inline constexpr std::uint16_t kOccursMissing = 1;
+inline constexpr std::uint16_t kOccursInText = 2;
+inline constexpr std::uint16_t kOccursOther = 4;
+inline constexpr std::uint16_t kOccursList = 8;
+inline constexpr std::uint16_t kOccursEmptyList = 16;
+inline constexpr std::uint16_t kOccursBooleanFalse = 32;
+inline constexpr std::uint16_t kOccursBooleanTrue = 64;
+inline constexpr std::uint16_t kOccursNumber = 128;
+inline constexpr std::uint16_t kOccursText = 256;
+inline constexpr std::uint16_t kOccursAll = 511;
 
 struct FieldSummary {
   std::string name;

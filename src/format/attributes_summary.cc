@@ -12,11 +12,11 @@ namespace {
 void write_field(Writer& writer, const FieldSummary& field) {
   writer.text(field.name);
   writer.u16(field.occurs);
-  if ((field.occurs & occurs::number) != 0) {
+  if ((field.occurs & kOccursNumber) != 0) {
     writer.u64(std::bit_cast<std::uint64_t>(field.number_min));
     writer.u64(std::bit_cast<std::uint64_t>(field.number_max));
   }
-  if ((field.occurs & occurs::text) == 0) return;
+  if ((field.occurs & kOccursText) == 0) return;
   writer.u8(field.strings_complete ? 1 : 0);
   writer.u8(static_cast<std::uint8_t>(field.strings.size()));
   for (const std::string& text : field.strings) writer.text(text);
@@ -48,10 +48,10 @@ FieldSummary read_field(Reader& reader) {
   field.name = reader.text(kAttributeNameBytesMax, "summary: field");
   field.occurs = reader.u16("summary: what occurs");
   if (!is_utf8(field.name)) reader.fail("summary: field", "not UTF-8");
-  if ((field.occurs & ~occurs::all) != 0 || (field.occurs & ~occurs::missing) == 0) {
+  if ((field.occurs & ~kOccursAll) != 0 || (field.occurs & ~kOccursMissing) == 0) {
     reader.fail("summary: what occurs", "out of range");
   }
-  if ((field.occurs & occurs::number) != 0) {
+  if ((field.occurs & kOccursNumber) != 0) {
     field.number_min = std::bit_cast<double>(reader.u64("summary: least number"));
     field.number_max = std::bit_cast<double>(reader.u64("summary: greatest number"));
     if (!is_column_number(field.number_min) || !is_column_number(field.number_max) ||
@@ -59,7 +59,7 @@ FieldSummary read_field(Reader& reader) {
       reader.fail("summary: numbers", "not in order");
     }
   }
-  if ((field.occurs & occurs::text) != 0) read_strings(reader, field);
+  if ((field.occurs & kOccursText) != 0) read_strings(reader, field);
   return field;
 }
 
@@ -103,26 +103,26 @@ AttributeSummary read_summary(Reader& reader) {
 FieldSummary summarize(std::string_view name, std::uint32_t rows, const AttributeColumn& column) {
   FieldSummary field;
   field.name = name;
-  static constexpr std::uint16_t kFlags[] = {occurs::missing,       occurs::in_text,
-                                             occurs::other,         occurs::list,
-                                             occurs::boolean_false, occurs::boolean_true};
+  static constexpr std::uint16_t kFlags[] = {kOccursMissing,      kOccursInText,
+                                             kOccursOther,        kOccursList,
+                                             kOccursBooleanFalse, kOccursBooleanTrue};
   const auto note = [&](std::uint32_t code) {
     if (code < kCodeNumbers) field.occurs |= kFlags[code];
   };
   for (std::uint32_t row = 0; row < rows; ++row) note(column.code(row));
   std::uint32_t begin = 0;
   for (const std::uint32_t end : column.list_ends) {
-    if (end == begin) field.occurs |= occurs::empty_list;
+    if (end == begin) field.occurs |= kOccursEmptyList;
     for (; begin < end; ++begin) note(column.element(begin));
   }
   if (!column.numbers.empty()) {
-    field.occurs |= occurs::number;
+    field.occurs |= kOccursNumber;
     field.number_min = column.numbers.front();
     field.number_max = column.numbers.back();
   }
   const std::size_t strings = column.string_ends.size();
   if (strings == 0) return field;
-  field.occurs |= occurs::text;
+  field.occurs |= kOccursText;
   field.strings_complete =
       strings <= kSummaryStringsMax && column.string_bytes.size() <= kSummaryStringsBytesMax;
   if (!field.strings_complete) {

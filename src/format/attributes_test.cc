@@ -143,8 +143,8 @@ TEST(Attributes, AColumnThatDoesNotFitSaysWhoHasTheField) {
   for (std::uint32_t row = 0; row < 300; ++row) {
     EXPECT_EQ(tags.code(row), row == 7 ? kCodeMissing : kCodeInText);
   }
-  EXPECT_EQ(attributes.summary().find("tags")->occurs, occurs::missing | occurs::in_text);
-  EXPECT_EQ(attributes.summary().find("n")->occurs, occurs::number);
+  EXPECT_EQ(attributes.summary().find("tags")->occurs, kOccursMissing | kOccursInText);
+  EXPECT_EQ(attributes.summary().find("n")->occurs, kOccursNumber);
 }
 
 TEST(Attributes, ManyDifferentFieldsTakeBoundedMemory) {
@@ -175,7 +175,7 @@ TEST(Attributes, SummariesHaveBoundsOrAllStrings) {
   texts.push_back(R"({"s":"99999999999999999999"})");
   EXPECT_FALSE(field("s").strings_complete);
   EXPECT_EQ(field("s").strings, (Texts{"00", "9999999999999999"}));
-  EXPECT_EQ(field("n").occurs, occurs::missing | occurs::number);
+  EXPECT_EQ(field("n").occurs, kOccursMissing | kOccursNumber);
 }
 
 TEST(Attributes, CodesGetAsWideAsTheirValuesNeed) {

@@ -6,7 +6,6 @@ namespace varve::engine {
 namespace {
 
 using format::FieldSummary;
-namespace occurs = format::occurs;
 
 // Whether values of a field may be hit, and whether some may not be. Both err towards true.
 struct Spread {
@@ -61,10 +60,10 @@ void spread_numbers(const FilterTerm& term, const FieldSummary& field, Spread& s
 
 Spread spread_of(const FilterTerm& term, const FieldSummary& field) {
   Spread spread;
-  if ((field.occurs & occurs::boolean_false) != 0) spread.add(term.hits_false);
-  if ((field.occurs & occurs::boolean_true) != 0) spread.add(term.hits_true);
-  if ((field.occurs & occurs::number) != 0) spread_numbers(term, field, spread);
-  if ((field.occurs & occurs::text) != 0) spread_strings(term, field, spread);
+  if ((field.occurs & format::kOccursBooleanFalse) != 0) spread.add(term.hits_false);
+  if ((field.occurs & format::kOccursBooleanTrue) != 0) spread.add(term.hits_true);
+  if ((field.occurs & format::kOccursNumber) != 0) spread_numbers(term, field, spread);
+  if ((field.occurs & format::kOccursText) != 0) spread_strings(term, field, spread);
   return spread;
 }
 
@@ -78,16 +77,16 @@ Likelihood likelihood(const FilterTerm& term, const std::string& name,
   }
   const auto has = [&](unsigned flags) { return (field->occurs & flags) != 0; };
   if (term.kind == TermKind::exists) {
-    return term.negated ? Likelihood{false, has(occurs::missing)}
-                        : Likelihood{!has(occurs::missing), true};
+    return term.negated ? Likelihood{false, has(format::kOccursMissing)}
+                        : Likelihood{!has(format::kOccursMissing), true};
   }
   const Spread spread = spread_of(term, *field);
-  const bool hidden = has(occurs::in_text);
-  const bool may_miss = spread.outside || has(occurs::other | occurs::empty_list);
+  const bool hidden = has(format::kOccursInText);
+  const bool may_miss = spread.outside || has(format::kOccursOther | format::kOccursEmptyList);
   if (term.negated) {
-    return {!has(occurs::missing) && !hidden && !spread.inside, hidden || may_miss};
+    return {!has(format::kOccursMissing) && !hidden && !spread.inside, hidden || may_miss};
   }
-  return {!has(occurs::missing) && !hidden && !may_miss, hidden || spread.inside};
+  return {!has(format::kOccursMissing) && !hidden && !may_miss, hidden || spread.inside};
 }
 
 Likelihood likelihood(std::span<const FilterNode> nodes, std::span<const FilterTerm> terms,
