@@ -40,7 +40,8 @@ class JsonFields {
   JsonFields& operator=(JsonFields&&) noexcept;
 
   // False if it is no JSON object: the sink has to forget what it heard. What is not wanted is not
-  // looked into. Empty metadata is an object without fields.
+  // looked into, so that a text that no row can have (engine/validate.h) may pass. Empty metadata
+  // is an object without fields.
   bool read(std::string_view metadata, JsonFieldSink& sink);
 
  private:
