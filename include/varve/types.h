@@ -59,6 +59,9 @@ struct QueryOptions {
   // Scan every row; distances accumulated in double, ties ordered by key. Overrides both.
   bool exact = false;
   bool include_metadata = true;
+  // Only rows whose metadata matches (docs/filters.md), as JSON; empty for all. Queries do not
+  // filter yet: a filter that leaves out any row is `invalid`, never ignored.
+  std::string filter = {};
 };
 
 struct Hit {

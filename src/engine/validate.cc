@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/utf8.h"
+#include "engine/filter/filter.h"
 
 namespace varve {
 namespace {
@@ -124,6 +125,14 @@ Status validate_record(const VectorRecord& record, const IndexConfig& config) {
   return {};
 }
 
+Status validate_filter(std::string_view text) {
+  if (text.empty()) return {};
+  VARVE_TRY(const Filter filter, Filter::parse(text));
+  if (filter.matches_everything()) return {};
+  // Rows that it leaves out would be answered with.
+  return fail(ErrorKind::invalid, "filter: queries cannot be filtered yet");
+}
+
 Status validate_query(std::span<const float> query, const QueryOptions& options,
                       const IndexConfig& config) {
   if (options.k < 1 || options.k > kTopKMax) {
@@ -134,6 +143,7 @@ Status validate_query(std::span<const float> query, const QueryOptions& options,
                 fmt::format("recall {} is not above 0 and at most 1", options.recall));
   }
   if (options.nprobe && *options.nprobe == 0) return fail(ErrorKind::invalid, "nprobe is 0");
+  VARVE_CHECK(validate_filter(options.filter));
   auto valid = validate_vector(query, config);
   if (!valid) return tl::unexpected(valid.error().with_context("query"));
   return {};
