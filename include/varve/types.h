@@ -59,8 +59,8 @@ struct QueryOptions {
   // Scan every row; distances accumulated in double, ties ordered by key. Overrides both.
   bool exact = false;
   bool include_metadata = true;
-  // Only rows whose metadata matches (docs/filters.md), as JSON; empty for all. Queries do not
-  // filter yet: a filter that leaves out any row is `invalid`, never ignored.
+  // Only rows whose metadata matches (docs/filters.md), as JSON; empty for all. Without `nprobe`,
+  // clusters are visited until there are k such rows or no cluster is left.
   std::string filter = {};
 };
 

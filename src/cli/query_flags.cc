@@ -15,6 +15,9 @@ void QueryFlags::declare(CLI::App& command, QueryFlags& flags) {
                      "Share of the true k nearest to find (default 0.95)");
   command.add_option("--nprobe", flags.nprobe, "Visit exactly so many clusters instead");
   command.add_flag("--exact", flags.exact, "Scan every row");
+  command.add_option(
+      "--filter", flags.filter,
+      R"(Only rows whose metadata matches: {"year":{"$gte":1990}}; docs/filters.md)");
 }
 
 Result<QueryOptions> QueryFlags::options() const {
@@ -34,6 +37,7 @@ Result<QueryOptions> QueryFlags::options() const {
   options.recall = recall.value_or(options.recall);
   options.nprobe = nprobe;
   options.exact = exact;
+  options.filter = filter;
   return options;
 }
 

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 
 #include "varve/result.h"
 #include "varve/types.h"
@@ -18,6 +19,7 @@ struct QueryFlags {
   std::optional<double> recall;
   std::optional<std::uint32_t> nprobe;
   bool exact = false;
+  std::string filter;
 
   // `flags` must live until the command line has been parsed.
   static void declare(CLI::App& command, QueryFlags& flags);

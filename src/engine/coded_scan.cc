@@ -48,6 +48,7 @@ Status CodedScan::filter(HeldSections& held, std::span<const float> to_centroids
   filter_.start(capacity);
   coded_places_.clear();
   for (std::uint32_t place = 0; place < held.parts().size(); ++place) {
+    if (held.live_rows(place) == 0) continue;
     if (format::has_codes(held.part(place).slot->ref)) coded_places_.push_back(place);
   }
   for (std::span<const std::uint32_t> rest = coded_places_; !rest.empty();) {
@@ -61,7 +62,7 @@ Status CodedScan::filter(HeldSections& held, std::span<const float> to_centroids
                    .rows = held.part(place).slot->ref.rows,
                    .to_centroid = to_centroids[place],
                    .first_row = 0,
-                   .skip = held.part(place).stale_words(),
+                   .skip = held.skip(place),
                    .next = is_last ? nullptr : held.at<CodesView>(group[i + 1]).blocks()},
                   row_id(place, 0));
     }
@@ -76,12 +77,12 @@ Status CodedScan::filter(HeldSections& held, std::span<const float> to_centroids
 }
 
 void CodedScan::add_uncoded(const HeldSections& held) {
-  if (coded_places_.size() == held.parts().size()) return;
   for (std::uint32_t place = 0; place < held.parts().size(); ++place) {
     const PartView& part = held.part(place);
     if (format::has_codes(part.slot->ref)) continue;
     for (std::uint32_t row = 0; row < part.slot->ref.rows; ++row) {
-      if (!part.is_stale(row)) survivors_.push_back({kNoBound, kNoBound, row_id(place, row)});
+      if (!held.is_skipped(place, row))
+        survivors_.push_back({kNoBound, kNoBound, row_id(place, row)});
     }
   }
 }

@@ -17,24 +17,36 @@ void for_parts(const HeldSections& held, const float* distances, Use use) {
   }
 }
 
+// Few rows that count are scored by themselves: what is written for the others is never read.
+constexpr std::uint32_t kScoredAloneMax = 8;  // at most one in so many
+
+void score_part(const HeldSections& held, const RowScorer& scorer, std::uint32_t place,
+                float* out) {
+  const RowsView& part = held.at<RowsView>(place);
+  const auto rows = static_cast<std::uint32_t>(part.rows.count);
+  if (held.live_rows(place) * kScoredAloneMax > rows) return scorer.all(part, out);
+  for (std::uint32_t row = 0; row < rows; ++row) {
+    if (!held.is_skipped(place, row)) out[row] = scorer.one(part, row);
+  }
+}
+
 }  // namespace
 
 Status FullScan::score(HeldSections& held, const RowScorer& scorer) {
   std::size_t rows = 0;
-  std::vector<std::uint32_t> places(held.parts().size());
-  for (std::uint32_t place = 0; place < places.size(); ++place) {
-    places[place] = place;
+  std::vector<std::uint32_t> places;
+  begins_.clear();
+  for (std::uint32_t place = 0; place < held.parts().size(); ++place) {
+    if (held.live_rows(place) > 0) places.push_back(place);
+    begins_.push_back(rows);
     rows += held.part(place).slot->ref.rows;
   }
   distances_.resize(rows);
-  float* out = distances_.data();
   for (std::span<const std::uint32_t> rest = places; !rest.empty();) {
     const auto group = rest.first(held.count_within(rest, {format::Section::rows}));
     VARVE_CHECK(held.hold<RowsView>(group));
     for (const std::uint32_t place : group) {
-      const RowsView& part = held.at<RowsView>(place);
-      scorer.all(part, out);
-      out += part.rows.count;
+      score_part(held, scorer, place, distances_.data() + begins_[place]);
     }
     held.let_go<RowsView>(group);
     rest = rest.subspan(group.size());
@@ -47,7 +59,7 @@ void FullScan::nearest(const HeldSections& held, const RowScorer& scorer, std::s
   ids.clear();
   kernels::TopK top(capacity);
   for_parts(held, distances_.data(), [&](std::size_t place, const PartView& part, const float* at) {
-    top.add_block(at, part.slot->ref.rows, row_id(place, 0), part.stale_words());
+    top.add_block(at, part.slot->ref.rows, row_id(place, 0), held.skip(place));
   });
   const auto found = top.take();
   if (found.empty()) return;
@@ -60,7 +72,7 @@ void FullScan::nearest(const HeldSections& held, const RowScorer& scorer, std::s
   const float limit = scorer.with_margin(found.back().distance);
   for_parts(held, distances_.data(), [&](std::size_t place, const PartView& part, const float* at) {
     for (std::uint32_t row = 0; row < part.slot->ref.rows; ++row) {
-      if (at[row] <= limit && !part.is_stale(row)) ids.push_back(row_id(place, row));
+      if (at[row] <= limit && !held.is_skipped(place, row)) ids.push_back(row_id(place, row));
     }
   });
 }

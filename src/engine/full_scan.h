@@ -23,7 +23,8 @@ class FullScan {
                bool exactly, std::vector<std::uint64_t>& ids) const;
 
  private:
-  std::vector<float> distances_;  // part by part
+  std::vector<float> distances_;     // part by part
+  std::vector<std::size_t> begins_;  // of each place in distances_
 };
 
 }  // namespace varve::engine

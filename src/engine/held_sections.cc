@@ -1,5 +1,6 @@
 #include "engine/held_sections.h"
 
+#include <numeric>
 #include <utility>
 
 #include "engine/generation.h"
@@ -19,8 +20,29 @@ void HeldSections::start(const Env& env, const View& view, std::span<const std::
 
 void HeldSections::clear() {
   std::apply([](auto&... views) { (views.clear(), ...); }, held_);
+  masks_.clear();
   parts_ = {};
   resident_ = nullptr;
+}
+
+Status HeldSections::apply(const Filter& filter) {
+  masks_.clear();
+  std::vector<std::uint32_t> places(parts_.size());
+  std::iota(places.begin(), places.end(), 0U);
+  for (std::span<const std::uint32_t> rest = places; !rest.empty();) {
+    const auto group = rest.first(count_within(rest, {format::Section::metadata}));
+    VARVE_CHECK(hold<MetadataView>(group));
+    for (const std::uint32_t place : group) {
+      masks_.add(filter, part(place), at<MetadataView>(place));
+    }
+    // Those of the answer are read again: so many would not be held beside rows and ids.
+    if (resident_ == nullptr) {
+      for (const std::uint32_t place : group)
+        std::get<std::vector<MetadataView>>(held_)[place] = {};
+    }
+    rest = rest.subspan(group.size());
+  }
+  return {};
 }
 
 template <typename View>

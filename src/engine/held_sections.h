@@ -10,6 +10,7 @@
 #include "base/result.h"
 #include "engine/env.h"
 #include "engine/resident.h"
+#include "engine/row_masks.h"
 #include "engine/section_views.h"
 #include "engine/view.h"
 
@@ -53,6 +54,20 @@ class HeldSections {
     auto& held = std::get<std::vector<View>>(held_);
     for (const std::uint32_t place : places) held[place] = {};
   }
+  // Leaves out the rows whose metadata, which is read, does not match. Until the next start().
+  Status apply(const Filter& filter);
+  // Rows that count at a place: neither stale nor left out.
+  std::uint32_t live_rows(std::size_t place) const {
+    return masks_.empty() ? part(place).live_rows() : masks_.live_rows(place);
+  }
+  // A bit for each row that does not count, 64 a word; null: all do.
+  const std::uint64_t* skip(std::size_t place) const {
+    return masks_.empty() ? part(place).stale_words() : masks_.skip(place);
+  }
+  bool is_skipped(std::size_t place, std::uint32_t row) const {
+    const std::uint64_t* const words = skip(place);
+    return words != nullptr && (words[row / 64] >> (row % 64) & 1) != 0;
+  }
   // How many of `places`, from the first on, have `sections` that can be held together.
   std::size_t count_within(std::span<const std::uint32_t> places,
                            std::initializer_list<format::Section> sections) const;
@@ -63,6 +78,7 @@ class HeldSections {
   const ResidentSections* resident_ = nullptr;
   std::span<const std::uint32_t> parts_;
   bool keeps_all_ = false;
+  RowMasks masks_;  // empty: no filter
   std::tuple<std::vector<CodesView>, std::vector<RowsView>, std::vector<IdsView>,
              std::vector<MetadataView>>
       held_;  // by place; empty while not needed

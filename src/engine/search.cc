@@ -10,6 +10,7 @@
 #include "ann/probe.h"
 #include "engine/coded_scan.h"
 #include "engine/core.h"
+#include "engine/filter/filter.h"
 #include "engine/full_scan.h"
 #include "engine/held_sections.h"
 #include "engine/row_scorer.h"
@@ -28,6 +29,10 @@ constexpr std::size_t kWidenFactor = 4;
 // Candidates beyond k that are put into exact order, so that rounding of float32 at the edge of the
 // answer does not decide.
 constexpr std::size_t kSpareCandidates = 8;
+
+// The recall table is fitted up to this k; beyond it, clusters grow with this power of k.
+constexpr double kFittedKMax = 100;
+constexpr double kProbesPerK = 0.75;
 
 // With more rows that have no codes among those visited, all are looked at one after the other.
 constexpr std::size_t kUncodedShareMax = 4;  // one in so many
@@ -92,12 +97,13 @@ struct LetGo {
 class Search {
  public:
   Search(const Env& env, const View& view, std::span<const float> query,
-         const QueryOptions& options)
+         const QueryOptions& options, const Filter* filter)
       : env_(env),
         view_(view),
         generation_(*view.generation),
         scorer_(scratch.scorer),
-        options_(options) {
+        options_(options),
+        filter_(filter) {
     scratch.scorer.set(generation_.manifest().metric, query);
   }
 
@@ -110,10 +116,8 @@ class Search {
     scratch.best.clear();
     scan_tail();
     VARVE_CHECK(scan());
-    // The log may have replaced the rows of the clusters visited, or k asks for more than they
-    // hold.
-    while (scratch.best.size() < options_.k && !every_row_ && !options_.nprobe) {
-      visit(cost_.nprobe * kWidenFactor);
+    while (const std::size_t more = clusters_missing()) {
+      visit(more);
       VARVE_CHECK(scan());
     }
     cost_.scan_us = laps.lap();
@@ -202,6 +206,30 @@ class Search {
     cost_.certainty = every_row_ ? Certainty::exact : Certainty::approximate;
   }
 
+  // How many clusters to visit instead; 0: those visited will do. The log may have replaced the
+  // rows of the clusters visited, or k asks for more than they hold that match.
+  std::size_t clusters_missing() const {
+    if (every_row_ || options_.nprobe) return 0;
+    std::size_t more = 0;
+    if (filter_ != nullptr && live_chosen_ > 0) more = clusters_for_matches();
+    if (scratch.best.size() < options_.k) more = std::max(more, cost_.nprobe * kWidenFactor);
+    return more > cost_.nprobe ? more : 0;
+  }
+
+  // The k nearest of one row in n that matches are about the k * n nearest of all.
+  std::size_t clusters_for_matches() const {
+    const std::size_t clusters = generation_.cluster_ids().size();
+    const double wanted = static_cast<double>(options_.k) * static_cast<double>(rows_chosen_) /
+                          static_cast<double>(live_chosen_);
+    const auto table_k = static_cast<std::uint32_t>(std::min(wanted, kFittedKMax));
+    const ann::ProbePlan plan =
+        ann::choose_probes(generation_.manifest().probe_table, options_.recall, table_k,
+                           static_cast<std::uint32_t>(clusters));
+    const double scale = std::pow(std::max(1.0, wanted / kFittedKMax), kProbesPerK);
+    const double nprobe = static_cast<double>(plan.nprobe) * scale;
+    return nprobe < static_cast<double>(clusters) ? static_cast<std::size_t>(nprobe) : clusters;
+  }
+
   void raise_to_rows_min(ann::ProbePlan& plan) const {
     const std::uint64_t rows = std::max<std::uint64_t>(1, generation_.live_rows());
     const std::uint64_t clusters = generation_.cluster_ids().size();
@@ -239,6 +267,7 @@ class Search {
   // replaced are dropped after the scan; if that leaves too few, more are taken. Ends: `wanted`
   // doubles up to the number of rows.
   Status scan() {
+    if (filter_ != nullptr) VARVE_CHECK(apply_filter());
     cost_.rows_scanned += rows_chosen_;
     const bool by_codes = goes_by_codes();
     if (!by_codes) {
@@ -251,6 +280,17 @@ class Search {
       if (enough) return {};
       wanted *= 2;
     }
+  }
+
+  Status apply_filter() {
+    VARVE_CHECK(scratch.held.apply(*filter_));
+    live_chosen_ = uncoded_chosen_ = 0;
+    for (std::size_t place = 0; place < scratch.parts.size(); ++place) {
+      const std::uint32_t live = scratch.held.live_rows(place);
+      live_chosen_ += live;
+      if (!format::has_codes(scratch.held.part(place).slot->ref)) uncoded_chosen_ += live;
+    }
+    return {};
   }
 
   Result<bool> scan_codes(std::size_t wanted) {
@@ -335,6 +375,7 @@ class Search {
     const std::uint32_t dim = generation_.manifest().dim;
     view_.tail->for_each_newest(view_.tail_count, [&](const Tail::Op& op) {
       if (op.op.kind != format::OpKind::upsert) return;
+      if (filter_ != nullptr && !filter_->matches(op.op.metadata)) return;
       const auto row = kernels::rows_of(op.op.vector.data(), 1, dim);
       scratch.best.push_back({scorer_.exact(row, 0), op.op.key, op.op.metadata, 0, true});
     });
@@ -387,6 +428,7 @@ class Search {
   const Generation& generation_;
   const RowScorer& scorer_;
   const QueryOptions& options_;
+  const Filter* const filter_;  // null: every row matches
   const LetGo let_go_;
   Performance cost_;
   bool every_row_ = false;
@@ -400,7 +442,10 @@ Status search(const Env& env, const View& view, std::span<const float> query,
               const QueryOptions& options, QueryResult& result) {
   const format::Manifest& manifest = view.generation->manifest();
   VARVE_CHECK(validate_query(query, options, {manifest.dim, manifest.metric}));
-  return Search(env, view, query, options).run(result);
+  if (options.filter.empty()) return Search(env, view, query, options, nullptr).run(result);
+  VARVE_TRY(const Filter filter, Filter::parse(options.filter));
+  const Filter* const asked = filter.matches_everything() ? nullptr : &filter;
+  return Search(env, view, query, options, asked).run(result);
 }
 
 }  // namespace varve::engine
