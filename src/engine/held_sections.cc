@@ -14,8 +14,9 @@ void HeldSections::start(const Env& env, const View& view, std::span<const std::
   resident_ = view.resident.get();
   parts_ = parts;
   keeps_all_ = parts.empty() || resident_ != nullptr ||
-               generation_->count_within(parts, {format::Section::rows, format::Section::ids},
-                                         env.held_bytes_max) == parts.size();
+               generation_->count_within(
+                   parts, {format::Section::codes, format::Section::rows, format::Section::ids},
+                   env.held_bytes_max) == parts.size();
 }
 
 void HeldSections::clear() {

@@ -54,6 +54,11 @@ class HeldSections {
     auto& held = std::get<std::vector<View>>(held_);
     for (const std::uint32_t place : places) held[place] = {};
   }
+  // Lets go of the section of all places, whatever is kept.
+  template <typename View>
+  void drop() {
+    std::get<std::vector<View>>(held_).clear();
+  }
   // Leaves out the rows whose metadata, which is read, does not match. Until the next start().
   Status apply(const Filter& filter);
   // Rows that count at a place: neither stale nor left out.

@@ -403,8 +403,9 @@ class Search {
 
   Status attach_metadata(std::vector<Hit>& hits) {
     // The hits have copies of what they need.
-    scratch.held.let_go<RowsView>(scratch.places);
-    scratch.held.let_go<IdsView>(scratch.places);
+    scratch.held.drop<CodesView>();
+    scratch.held.drop<RowsView>();
+    scratch.held.drop<IdsView>();
     scratch.ids.clear();
     for (const Candidate& candidate : scratch.best) {
       if (!candidate.in_tail) scratch.ids.push_back(candidate.row);
