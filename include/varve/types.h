@@ -84,8 +84,8 @@ struct Performance {
   double scan_us = 0;      // reading and scoring rows
   double finish_us = 0;    // exact order, keys, metadata
   std::uint64_t nprobe = 0;
-  std::uint64_t rows_scanned = 0;   // by their codes or by themselves
-  std::uint64_t rows_compared = 0;  // of these, those whose values were looked at
+  std::uint64_t rows_scanned = 0;    // by their codes or by themselves
+  std::uint64_t rows_compared = 0;   // of these, those whose values were looked at
   std::uint64_t tail_rows = 0;       // rows not yet folded into clusters, always scanned
   std::uint64_t store_requests = 0;  // HEAD, log and repeated ones too
   std::uint64_t store_bytes = 0;

@@ -244,8 +244,8 @@ Rows measure_two_threads(const CacheBench&, const std::string& name) {
                 [&](KeyStream& keys, std::size_t& mine) { return peer_getter(*peer, keys, mine); }),
       fewer);
   VARVE_CHECK(all_were_hits(missed, name));
-  CacheRow row{
-      name, nanoseconds(own.two), own.two_p99_ns, kCopyPeer, nanoseconds(others.two), {}, {}};
+  CacheRow row{name, nanoseconds(own.two), own.two_p99_ns, kCopyPeer, nanoseconds(others.two), {},
+               {}};
   row.about = "time of both threads together for one get; the best of 60 rounds, p99 over them";
   row.more = {{"one_thread_gets_per_second", own.one},
               {"two_threads_gets_per_second", own.two},
