@@ -68,6 +68,7 @@ std::vector<float> mean_of(const CentroidSet& centroids) {
     }
   }
   std::vector<float> mean;
+  mean.reserve(sums.size());
   for (const double sum : sums) {
     mean.push_back(static_cast<float>(sum / static_cast<double>(centroids.size())));
   }

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
+
 namespace varve::cli::ann_bench {
 namespace {
 
@@ -64,10 +66,10 @@ Table speeds(std::span<const Outcome> outcomes) {
     std::vector<std::string> cells{
         outcome.engine, fmt::format("{:.2f}", outcome.built.seconds),
         std::to_string(outcome.built.threads),
-        grouped(static_cast<std::uint64_t>(outcome.built.bytes_per_vector + 0.5))};
+        grouped(static_cast<std::uint64_t>(std::llround(outcome.built.bytes_per_vector)))};
     for (const double target : kRecallTargets) {
       const auto qps = qps_at(front_by_distance(outcome), target);
-      cells.push_back(qps ? grouped(static_cast<std::uint64_t>(*qps + 0.5)) : "-");
+      cells.push_back(qps ? grouped(static_cast<std::uint64_t>(std::llround(*qps))) : "-");
     }
     table.add(std::move(cells));
   }

@@ -84,7 +84,7 @@ Result<std::vector<std::unique_ptr<Engine>>> make_engines(const Arguments& argum
       continue;
     }
     job.command = std::move(*command);
-    job.folder = folder + "/" + peer;
+    job.folder = fmt::format("{}/{}", folder, peer);
     engines.push_back(make_peer(peer, set, job));
   }
   return engines;
