@@ -77,7 +77,7 @@ Clustering cluster_rows(const kernels::Rows& rows, Metric metric, const Clustere
   made.starts = {0};
   if (rows.count == 0) return made;
   const std::uint32_t clusters =
-      options.clusters != 0 ? options.clusters : cluster_count(rows.count);
+      options.clusters != 0 ? options.clusters : cluster_count(rows.count, rows.dim);
   const std::size_t sample_rows =
       std::min(rows.count, std::size_t{clusters} * kSampleRowsPerCluster);
   const auto sample = spread_rows(rows, metric, sample_rows);

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <numeric>
 
+#include "ann/sign_encoder.h"
 #include "base/assert.h"
 #include "base/random.h"
 
@@ -176,18 +177,22 @@ class Lloyd {
 
 // Up to here clusters grow faster than the square root of the rows.
 constexpr double kSteepRowsMax = 1e6;
+constexpr double kExponent = 0.75;
+constexpr double kPlainFactor = 0.2;
+constexpr double kCodedFactor = 0.07;
 
-std::uint32_t cluster_count(std::uint64_t rows) {
+std::uint32_t cluster_count(std::uint64_t rows, std::uint32_t dim) {
   if (rows <= kFlatRowsMax) return 1;
+  const double factor = dim < kSignDimMin ? kPlainFactor : kCodedFactor;
   const auto n = static_cast<double>(rows);
-  const double count = n < kSteepRowsMax ? 0.2 * std::pow(n, 0.75)
-                                         : 0.2 * std::pow(kSteepRowsMax, 0.25) * std::sqrt(n);
-  return static_cast<std::uint32_t>(std::lround(count));
+  const double steep = std::pow(std::min(n, kSteepRowsMax), kExponent);
+  return static_cast<std::uint32_t>(
+      std::lround(factor * steep * std::sqrt(std::max(1.0, n / kSteepRowsMax))));
 }
 
-std::uint64_t cluster_rows_target(std::uint64_t rows) {
+std::uint64_t cluster_rows_target(std::uint64_t rows, std::uint32_t dim) {
   if (rows <= kFlatRowsMax) return kFlatRowsMax;
-  const std::uint64_t clusters = cluster_count(rows);
+  const std::uint64_t clusters = cluster_count(rows, dim);
   return (rows + clusters - 1) / clusters;
 }
 

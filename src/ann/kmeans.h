@@ -11,16 +11,17 @@
 
 namespace varve::ann {
 
-// Clusters for `rows` rows: 0.2 * rows^0.75 up to a million, from there like the square root, since
-// training and assignment cost rows times clusters. More than the square root because a growing
-// part of the neighbours lies behind borders: at equal recall 6,324 clusters of a million rows scan
-// six tenths of what 2,000 do (docs/decisions/0010-number-of-clusters.md). 1 below kFlatRowsMax,
-// where a scan is faster than any detour.
+// Clusters for `rows` rows: 0.07 * rows^0.75 up to a million if they have sign codes, which cost
+// no more to scan than centroids do to rank, 0.2 * rows^0.75 if they have not; from there like
+// the square root, since training and assignment cost rows times clusters. More than the square
+// root because a growing part of the neighbours lies behind borders
+// (docs/decisions/0010-number-of-clusters.md, 0019-fewer-clusters-with-codes.md). 1 below
+// kFlatRowsMax, where a scan is faster than any detour.
 inline constexpr std::uint64_t kFlatRowsMax = 4096;
-std::uint32_t cluster_count(std::uint64_t rows);
+std::uint32_t cluster_count(std::uint64_t rows, std::uint32_t dim);
 // Rows that a cluster of an index with `rows` rows should have: split above twice, merge below a
 // quarter of it.
-std::uint64_t cluster_rows_target(std::uint64_t rows);
+std::uint64_t cluster_rows_target(std::uint64_t rows, std::uint32_t dim);
 
 struct KMeansOptions {
   std::uint32_t clusters = 1;

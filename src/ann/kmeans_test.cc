@@ -42,22 +42,28 @@ double objective(const Generated& data, std::span<const float> centroids) {
   return sum;
 }
 
+constexpr std::uint32_t kPlainDim = 16, kCodedDim = 784;
+
 TEST(ClusterCount, GrowsFasterThanTheSquareRootUpToAMillionRows) {
-  EXPECT_EQ(cluster_count(0), 1U);
-  EXPECT_EQ(cluster_count(kFlatRowsMax), 1U);
-  EXPECT_GT(cluster_count(kFlatRowsMax + 1), 100U);
-  EXPECT_EQ(cluster_count(10'000), 200U);
-  for (const std::uint64_t rows : {10'000U, 40'000U, 62'500U}) {
-    EXPECT_NEAR(cluster_count(16 * rows), 8.0 * cluster_count(rows), 8.0) << rows;
+  for (const std::uint32_t dim : {kPlainDim, kCodedDim}) {
+    const auto count = [&](std::uint64_t rows) { return cluster_count(rows, dim); };
+    EXPECT_EQ(count(0), 1U);
+    EXPECT_EQ(count(kFlatRowsMax), 1U);
+    EXPECT_GT(count(kFlatRowsMax + 1), 35U);
+    for (const std::uint64_t rows : {10'000U, 40'000U, 62'500U}) {
+      EXPECT_NEAR(count(16 * rows), 8.0 * count(rows), 8.0) << rows;
+    }
+    for (const std::uint64_t rows : {1'000'000U, 4'000'000U}) {
+      EXPECT_NEAR(count(4 * rows), 2.0 * count(rows), 2.0) << rows;
+    }
   }
-  for (const std::uint64_t rows : {1'000'000U, 4'000'000U}) {
-    EXPECT_NEAR(cluster_count(4 * rows), 2.0 * cluster_count(rows), 2.0) << rows;
-  }
+  EXPECT_EQ(cluster_count(10'000, kPlainDim), 200U);
+  EXPECT_EQ(cluster_count(60'000, kCodedDim), 268U);
 }
 
 TEST(ClusterCount, TargetTimesCountHoldsAllRows) {
   for (const std::uint64_t rows : {1U, 4096U, 4097U, 60'000U, 1'000'001U}) {
-    EXPECT_GE(cluster_rows_target(rows) * cluster_count(rows), rows) << rows;
+    EXPECT_GE(cluster_rows_target(rows, kCodedDim) * cluster_count(rows, kCodedDim), rows) << rows;
   }
 }
 

@@ -53,7 +53,7 @@ struct HnswOptions {
 std::unique_ptr<VectorSearch> make_hnsw(const kernels::Rows& rows, Metric metric,
                                         const HnswOptions& options);
 
-// Centroids by k-means, one list of rows per centroid; clusters == 0: cluster_count(rows.count).
+// Centroids by k-means, one list of rows per centroid; clusters == 0: as cluster_count says.
 struct ClusteredOptions {
   std::uint32_t clusters = 0;
   std::uint64_t seed = 1;

@@ -106,7 +106,7 @@ class Build {
       return;
     }
     const std::uint32_t clusters =
-        options_.clusters > 0 ? options_.clusters : ann::cluster_count(built_.rows);
+        options_.clusters > 0 ? options_.clusters : ann::cluster_count(built_.rows, options_.dim);
     const std::uint64_t row_bytes = options_.dim * sizeof(float);
     const std::uint64_t wanted =
         std::min({clusters * kSampleRowsPerCluster, std::max(kSampleRowsMin, built_.rows / 4),

@@ -36,7 +36,7 @@ bool is_outgrown(const Generation& generation) {
   const std::uint64_t rows = generation.live_rows();
   if (generation.cluster_ids().empty() || rows == 0) return false;
   const std::size_t clusters = generation.cluster_ids().size();
-  if (clusters == 1 && ann::cluster_count(rows) == 1) return false;
+  if (clusters == 1 && ann::cluster_count(rows, generation.manifest().dim) == 1) return false;
   // A single cluster is scanned whole and needs no table.
   if (clusters > 1 && generation.manifest().probe_table.empty()) return true;
   const std::uint64_t fitted = std::max<std::uint64_t>(1, generation.manifest().fitted_rows);

@@ -97,7 +97,7 @@ Result<JobCommit> prepare_fold(const Core& core, const JobContext& job, const Vi
     std::vector<std::uint32_t> cluster_ids = generation.cluster_ids();
     if (cluster_ids.empty()) {
       const auto trained =
-          train_centroids(values, dim, ann::cluster_count(net.upserts.size()),
+          train_centroids(values, dim, ann::cluster_count(net.upserts.size(), dim),
                           edit.manifest.next_cluster, edit.manifest.seed, *core.env.compute);
       VARVE_CHECK(set_centroids(job, trained, edit));
       cluster_ids = trained.clusters;

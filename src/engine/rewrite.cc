@@ -42,7 +42,7 @@ struct Bounds {
 };
 
 Bounds bounds_of(const Generation& generation) {
-  return {ann::cluster_rows_target(generation.live_rows())};
+  return {ann::cluster_rows_target(generation.live_rows(), generation.manifest().dim)};
 }
 
 // One live row, read.
