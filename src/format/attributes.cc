@@ -208,12 +208,19 @@ base::Bytes encode_attributes(std::span<const ColumnValues> columns, bool comple
 
 Result<Attributes> Attributes::decode(const base::Bytes& section, std::uint32_t rows,
                                       std::string_view context) {
+  const bool aligned = reinterpret_cast<std::uintptr_t>(section.data()) % kColumnAlign == 0;
+  base::Bytes bytes = aligned ? section : base::Bytes::copy_of(section);
+  VARVE_TRY(Attributes attributes, borrow(bytes, rows, context));
+  attributes.bytes_ = std::move(bytes);
+  return attributes;
+}
+
+Result<Attributes> Attributes::borrow(base::ByteSpan section, std::uint32_t rows,
+                                      std::string_view context) {
   Attributes attributes;
   attributes.rows_ = rows;
   if (section.empty()) return attributes;
-  const bool aligned = reinterpret_cast<std::uintptr_t>(section.data()) % kColumnAlign == 0;
-  attributes.bytes_ = aligned ? section : base::Bytes::copy_of(section);
-  Reader reader(attributes.bytes_, context);
+  Reader reader(section, context);
   attributes.summary_ = read_summary(reader);
   read_padding(reader, kColumnAlign);
   const AttributeSummary& summary = attributes.summary_;
