@@ -239,8 +239,7 @@ Result<Attributes> Attributes::borrow(base::ByteSpan section, std::uint32_t rows
 
 const AttributeColumn* Attributes::find(std::string_view name) const {
   const FieldSummary* const field = summary_.find(name);
-  return field == nullptr ? nullptr
-                          : &columns_[static_cast<std::size_t>(field - summary_.fields.data())];
+  return field == nullptr ? nullptr : &column_of(*field);
 }
 
 ColumnValues Attributes::values(std::size_t i) const {

@@ -124,6 +124,10 @@ class Attributes {
   const AttributeSummary& summary() const { return summary_; }
   // In the order of summary().fields.
   std::span<const AttributeColumn> columns() const { return columns_; }
+  // REQUIRES: `field` is one of summary().fields.
+  const AttributeColumn& column_of(const FieldSummary& field) const {
+    return columns_[static_cast<std::size_t>(&field - summary_.fields.data())];
+  }
   // Null if no row has the field, or if summary() is not complete.
   const AttributeColumn* find(std::string_view name) const;
   // A copy of column i of columns(), as it was before it was encoded.
