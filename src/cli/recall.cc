@@ -88,6 +88,7 @@ Result<RecallReport> measure_recall(const Snapshot& snapshot,
   report.qps = timed.qps();
   report.p50_us = percentile(timed.us, 0.50);
   report.p99_us = percentile(timed.us, 0.99);
+  report.exact_p50_us = percentile(asked.exact ? timed.us : truth.us, 0.50);
   report.exact_qps = asked.exact ? timed.qps() : truth.qps();
   return report;
 }

@@ -21,7 +21,7 @@ struct RecallReport {
   double recall = 0;  // mean over the queries
   double qps = 0, p50_us = 0, p99_us = 0;
   double nprobe = 0, rows_scanned = 0;  // means
-  double exact_qps = 0;
+  double exact_qps = 0, exact_p50_us = 0;
 };
 
 // Asks each query once to warm up, once against the clock and once exactly, one at a time on the

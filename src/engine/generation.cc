@@ -10,6 +10,7 @@
 #include "ann/sign_encoder.h"
 #include "base/sha256.h"
 #include "engine/group_writer.h"
+#include "engine/resident.h"
 #include "engine/section_cache.h"
 #include "engine/section_reader.h"
 #include "engine/section_views.h"
@@ -241,6 +242,8 @@ template Result<std::vector<RowsView>> Generation::views(const Env&,
                                                          std::span<const std::uint32_t>) const;
 template Result<std::vector<IdsView>> Generation::views(const Env&,
                                                         std::span<const std::uint32_t>) const;
+template Result<std::vector<AttributesView>> Generation::views(
+    const Env&, std::span<const std::uint32_t>) const;
 template Result<std::vector<MetadataView>> Generation::views(const Env&,
                                                              std::span<const std::uint32_t>) const;
 
@@ -435,6 +438,7 @@ std::size_t Generation::resident_bytes() const {
     for (const auto& segment : *segments) bytes += segment.resident_bytes();
   }
   if (const auto run = kept_run()) bytes += run->bytes;
+  if (const auto sections = resident()) bytes += sections->decoded_bytes();
   return bytes;
 }
 

@@ -70,6 +70,7 @@ struct PartSlot {
   const std::string object;  // key of the group
 
   std::string context() const;  // "object ...: part 7"
+  bool has_attributes() const { return ref.section(format::Section::attributes).stored_bytes > 0; }
   bool has_metadata() const { return ref.section(format::Section::metadata).stored_bytes > 0; }
 };
 
@@ -154,8 +155,8 @@ class Generation {
 
   const SectionContext& context() const { return context_; }
 
-  // One kind of section of several parts, through the cache: RowsView, IdsView or MetadataView,
-  // whose view is empty for a part without metadata.
+  // One kind of section of several parts, through the cache. The view is empty for a part
+  // that has no such section.
   template <typename View>
   Result<std::vector<View>> views(const Env& env, std::span<const std::uint32_t> parts) const;
   // How many of `parts`, from the first on, have `sections` that take at most `bytes_max` in the

@@ -5,6 +5,7 @@
 
 #include "base/assert.h"
 #include "base/random.h"
+#include "format/attributes.h"
 
 namespace varve::engine {
 namespace {
@@ -87,22 +88,28 @@ kernels::Rows GroupWriter::rows_of(const Draft& draft) const {
           draft.type};
 }
 
-std::vector<std::vector<std::byte>> GroupWriter::encode_pending() const {
-  std::vector<std::vector<std::byte>> codes(pending_.size());
-  if (dim_ < ann::kSignDimMin) return codes;
-  job_.env.compute->parallel_for(pending_.size(), [&](std::size_t i) {
-    const kernels::Rows rows = rows_of(pending_[i]);
-    if (rows.count < kCodedRowsMin) return;
-    codes[i].resize(format::codes_bytes(rows.count, dim_));
-    encoder_.encode(rows, pending_[i].centroid, codes[i]);
-  });
+std::vector<std::byte> GroupWriter::encode_codes(const Draft& draft) const {
+  const kernels::Rows rows = rows_of(draft);
+  if (dim_ < ann::kSignDimMin || rows.count < kCodedRowsMin) return {};
+  std::vector<std::byte> codes(format::codes_bytes(rows.count, dim_));
+  encoder_.encode(rows, draft.centroid, codes);
   return codes;
 }
 
+std::vector<GroupWriter::Encoded> GroupWriter::encode_pending(std::span<const Texts> texts) const {
+  std::vector<Encoded> encoded(pending_.size());
+  job_.env.compute->parallel_for(pending_.size(), [&](std::size_t i) {
+    encoded[i].codes = encode_codes(pending_[i]);
+    if (!pending_[i].has_metadata) return;
+    encoded[i].attributes = format::encode_row_attributes(texts[i].metadata);
+  });
+  return encoded;
+}
+
 Status GroupWriter::flush() {
-  const auto codes = encode_pending();
   std::vector<Texts> texts;
   for (const Draft& draft : pending_) texts.push_back(texts_of(draft));
+  const auto encoded = encode_pending(texts);
   std::vector<format::PartInput> parts;
   for (std::size_t i = 0; i < pending_.size(); ++i) {
     const Draft& draft = pending_[i];
@@ -111,8 +118,9 @@ Status GroupWriter::flush() {
     part.id = job_.id << kPartBits | next_part_++;
     part.cluster = draft.cluster;
     part.rows = rows_of(draft);
-    part.codes = codes[i];
-    if (!codes[i].empty()) part.code_kind = format::CodeKind::signs;
+    part.codes = encoded[i].codes;
+    part.attributes = encoded[i].attributes;
+    if (!part.codes.empty()) part.code_kind = format::CodeKind::signs;
     part.keys = texts[i].keys;
     part.lsns = draft.lsns;
     if (draft.has_metadata) part.metadata = texts[i].metadata;

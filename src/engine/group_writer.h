@@ -70,8 +70,14 @@ class GroupWriter {
   kernels::Rows rows_of(const Draft& draft) const;
 
   Status close_part();
-  // Codes of each pending part; none of few rows, which are looked at one by one as quickly.
-  std::vector<std::vector<std::byte>> encode_pending() const;
+  // What is made of the rows of a part. No codes of few rows, which are looked at one by one as
+  // quickly; no attributes without metadata.
+  struct Encoded {
+    std::vector<std::byte> codes;
+    base::Bytes attributes;
+  };
+  std::vector<Encoded> encode_pending(std::span<const Texts> texts) const;
+  std::vector<std::byte> encode_codes(const Draft& draft) const;
   Status flush();
 
   JobContext job_;

@@ -1,6 +1,5 @@
 #include "engine/held_sections.h"
 
-#include <numeric>
 #include <utility>
 
 #include "engine/generation.h"
@@ -8,11 +7,12 @@
 namespace varve::engine {
 
 void HeldSections::start(const Env& env, const View& view, std::span<const std::uint32_t> parts) {
-  clear();
+  std::apply([](auto&... views) { (views.clear(), ...); }, held_);
   env_ = &env;
   generation_ = view.generation.get();
   resident_ = view.resident.get();
   parts_ = parts;
+  masks_.keep_first(parts);
   keeps_all_ = parts.empty() || resident_ != nullptr ||
                generation_->count_within(
                    parts, {format::Section::codes, format::Section::rows, format::Section::ids},
@@ -27,20 +27,38 @@ void HeldSections::clear() {
 }
 
 Status HeldSections::apply(const Filter& filter) {
-  masks_.clear();
-  std::vector<std::uint32_t> places(parts_.size());
-  std::iota(places.begin(), places.end(), 0U);
-  for (std::span<const std::uint32_t> rest = places; !rest.empty();) {
+  asked_.clear();
+  unsure_.clear();
+  for (std::size_t place = masks_.size(); place < parts_.size(); ++place) {
+    asked_.push_back(static_cast<std::uint32_t>(place));
+  }
+  for (std::span<const std::uint32_t> rest = asked_; !rest.empty();) {
+    const auto group = rest.first(count_within(rest, {format::Section::attributes}));
+    VARVE_CHECK(ask_columns(filter, group));
+    rest = rest.subspan(group.size());
+  }
+  return ask_texts(filter);
+}
+
+Status HeldSections::ask_columns(const Filter& filter, std::span<const std::uint32_t> places) {
+  VARVE_CHECK(hold<AttributesView>(places));
+  for (const std::uint32_t place : places) {
+    const bool is_sure = masks_.add(filter, parts_[place], part(place), at<AttributesView>(place));
+    if (!is_sure) unsure_.push_back(place);
+  }
+  drop<AttributesView>();
+  return {};
+}
+
+// Those of the answer are read again: so many would not be held beside rows and ids.
+Status HeldSections::ask_texts(const Filter& filter) {
+  for (std::span<const std::uint32_t> rest = unsure_; !rest.empty();) {
     const auto group = rest.first(count_within(rest, {format::Section::metadata}));
     VARVE_CHECK(hold<MetadataView>(group));
     for (const std::uint32_t place : group) {
-      masks_.add(filter, part(place), at<MetadataView>(place));
+      masks_.add_texts(filter, place, part(place), at<MetadataView>(place));
     }
-    // Those of the answer are read again: so many would not be held beside rows and ids.
-    if (resident_ == nullptr) {
-      for (const std::uint32_t place : group)
-        std::get<std::vector<MetadataView>>(held_)[place] = {};
-    }
+    drop<MetadataView>();
     rest = rest.subspan(group.size());
   }
   return {};
@@ -66,6 +84,7 @@ Status HeldSections::hold(std::span<const std::uint32_t> places) {
 template Status HeldSections::hold<CodesView>(std::span<const std::uint32_t>);
 template Status HeldSections::hold<RowsView>(std::span<const std::uint32_t>);
 template Status HeldSections::hold<IdsView>(std::span<const std::uint32_t>);
+template Status HeldSections::hold<AttributesView>(std::span<const std::uint32_t>);
 template Status HeldSections::hold<MetadataView>(std::span<const std::uint32_t>);
 
 std::size_t HeldSections::count_within(std::span<const std::uint32_t> places,

@@ -28,7 +28,7 @@ inline std::uint32_t row_of(std::uint64_t id) { return static_cast<std::uint32_t
 class HeldSections {
  public:
   // `parts`: indexes into the parts of the generation; a place is an index into it. All borrowed
-  // until clear().
+  // until clear(). What a filter said of the first parts, if they are the same as before, stays.
   void start(const Env& env, const View& view, std::span<const std::uint32_t> parts);
   void clear();
 
@@ -59,7 +59,8 @@ class HeldSections {
   void drop() {
     std::get<std::vector<View>>(held_).clear();
   }
-  // Leaves out the rows whose metadata, which is read, does not match. Until the next start().
+  // Leaves out the rows whose metadata does not match, until clear(). Reads the columns of parts
+  // that have them, and the texts where columns cannot tell. Once after each start().
   Status apply(const Filter& filter);
   // Rows that count at a place: neither stale nor left out.
   std::uint32_t live_rows(std::size_t place) const {
@@ -83,9 +84,13 @@ class HeldSections {
   const ResidentSections* resident_ = nullptr;
   std::span<const std::uint32_t> parts_;
   bool keeps_all_ = false;
-  RowMasks masks_;  // empty: no filter
+  Status ask_columns(const Filter& filter, std::span<const std::uint32_t> places);
+  Status ask_texts(const Filter& filter);
+
+  RowMasks masks_;                             // empty: no filter
+  std::vector<std::uint32_t> asked_, unsure_;  // places
   std::tuple<std::vector<CodesView>, std::vector<RowsView>, std::vector<IdsView>,
-             std::vector<MetadataView>>
+             std::vector<AttributesView>, std::vector<MetadataView>>
       held_;  // by place; empty while not needed
 };
 

@@ -19,12 +19,19 @@ Status hold(const Env& env, const Generation& generation, std::vector<View>& vie
 
 }  // namespace
 
+std::size_t ResidentSections::decoded_bytes() const {
+  std::size_t bytes = 0;
+  for (const AttributesView& view : attributes) bytes += view.columns.resident_bytes();
+  return bytes;
+}
+
 Result<std::shared_ptr<const ResidentSections>> hold_resident(const Env& env,
                                                               const Generation& generation) {
   auto sections = std::make_shared<ResidentSections>();
   VARVE_CHECK(hold(env, generation, sections->codes));
   VARVE_CHECK(hold(env, generation, sections->rows));
   VARVE_CHECK(hold(env, generation, sections->ids));
+  VARVE_CHECK(hold(env, generation, sections->attributes));
   VARVE_CHECK(hold(env, generation, sections->metadata));
   return std::shared_ptr<const ResidentSections>(std::move(sections));
 }

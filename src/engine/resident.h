@@ -18,13 +18,18 @@ struct ResidentSections {
   std::vector<CodesView> codes;
   std::vector<RowsView> rows;
   std::vector<IdsView> ids;
+  std::vector<AttributesView> attributes;
   std::vector<MetadataView> metadata;
+
+  // Beside the bytes, which are in the cache: what was made of attributes.
+  std::size_t decoded_bytes() const;
 
   template <typename View>
   const std::vector<View>& of() const {
     if constexpr (View::kSection == format::Section::codes) return codes;
     if constexpr (View::kSection == format::Section::rows) return rows;
     if constexpr (View::kSection == format::Section::ids) return ids;
+    if constexpr (View::kSection == format::Section::attributes) return attributes;
     if constexpr (View::kSection == format::Section::metadata) return metadata;
   }
 };

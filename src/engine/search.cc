@@ -13,6 +13,7 @@
 #include "engine/filter/filter.h"
 #include "engine/full_scan.h"
 #include "engine/held_sections.h"
+#include "engine/match_scan.h"
 #include "engine/row_scorer.h"
 #include "engine/section_cache.h"
 #include "engine/section_reader.h"
@@ -36,6 +37,14 @@ constexpr double kProbesPerK = 0.75;
 
 // With more rows that have no codes among those visited, all are looked at one after the other.
 constexpr std::size_t kUncodedShareMax = 4;  // one in so many
+
+// If one row in so many matches or fewer, those are compared one by one: fewer blocks of codes than
+// that have no match among their 32 rows.
+constexpr std::size_t kMatchShareMax = 24;
+
+// What a filter let through so far tells how many clusters it takes. No new round for less than
+// this share more.
+constexpr double kWidenShareMin = 0.25;
 
 // Rows that a query visits at least when it asks for a share of the true neighbours. Scanning so
 // few costs about as much as everything else in a query, and the recall table of a small index,
@@ -76,12 +85,14 @@ class Laps {
 struct Scratch {
   RowScorer scorer;
   std::vector<ann::CentroidSet::Ranked> ranked;
+  std::vector<std::uint8_t> seen;  // clusters
   // Of what is visited, place by place: numbers of parts, squared distances to their centroids.
   std::vector<std::uint32_t> parts;
   std::vector<float> to_centroids;
   HeldSections held;
   CodedScan coded;
   FullScan full;
+  MatchScan match;
   std::vector<std::uint64_t> ids;
   std::vector<std::uint32_t> places;
   std::vector<Candidate> best;
@@ -111,15 +122,17 @@ class Search {
     Laps laps(*env_.clock);
     const ReadCost before = read_cost();
     const cache::ReadCounts tiers_before = section_counts();
+    scratch.ranked.clear();
     choose_parts();
     cost_.rank_us = laps.lap();
     scratch.best.clear();
     scan_tail();
     VARVE_CHECK(scan());
-    while (const std::size_t more = clusters_missing()) {
-      visit(more);
+    while (needs_more()) {
+      visit(cost_.nprobe * kWidenFactor);
       VARVE_CHECK(scan());
     }
+    if (view_.resident != nullptr) section_counts().tiers[0] += scratch.parts.size();
     cost_.scan_us = laps.lap();
     VARVE_CHECK(finish(result.hits));
     cost_.finish_us = laps.lap();
@@ -167,8 +180,16 @@ class Search {
       return visit_ranked({nprobe, nprobe, 0});
     }
     start_visit(clusters);
-    for (std::size_t i = 0; i < clusters; ++i) add_parts(i, 0);
-    hold_parts();
+    // Those that were ranked stay first: their rows were asked already.
+    scratch.seen.assign(clusters, 0);
+    for (const auto& [distance, index] : scratch.ranked) {
+      add_parts(index, distance);
+      scratch.seen[index] = 1;
+    }
+    for (std::size_t i = 0; i < clusters; ++i) {
+      if (scratch.seen[i] == 0) add_parts(i, 0);
+    }
+    scratch.held.start(env_, view_, scratch.parts);
   }
 
   void visit_ranked(const ann::ProbePlan& plan) {
@@ -182,7 +203,7 @@ class Search {
     for (std::size_t i = 0; i < count; ++i) {
       add_parts(scratch.ranked[i].index, scratch.ranked[i].distance);
     }
-    hold_parts();
+    scratch.held.start(env_, view_, scratch.parts);
   }
 
   // Fills scratch.ranked with what the plan visits.
@@ -197,7 +218,6 @@ class Search {
   }
 
   void start_visit(std::size_t count) {
-    scratch.held.clear();
     scratch.parts.clear();
     scratch.to_centroids.clear();
     rows_chosen_ = live_chosen_ = uncoded_chosen_ = 0;
@@ -206,14 +226,24 @@ class Search {
     cost_.certainty = every_row_ ? Certainty::exact : Certainty::approximate;
   }
 
-  // How many clusters to visit instead; 0: those visited will do. The log may have replaced the
-  // rows of the clusters visited, or k asks for more than they hold that match.
-  std::size_t clusters_missing() const {
-    if (every_row_ || options_.nprobe) return 0;
-    std::size_t more = 0;
-    if (filter_ != nullptr && live_chosen_ > 0) more = clusters_for_matches();
-    if (scratch.best.size() < options_.k) more = std::max(more, cost_.nprobe * kWidenFactor);
-    return more > cost_.nprobe ? more : 0;
+  // The log may have replaced the rows of the clusters visited, or k asks for more than they hold.
+  bool needs_more() const {
+    return !every_row_ && !options_.nprobe && scratch.best.size() < options_.k;
+  }
+
+  // Visits more clusters until they hold as many rows that match as the answer needs. Only the
+  // filter is asked meanwhile, of each cluster once.
+  Status visit_matches() {
+    VARVE_CHECK(apply_filter());
+    while (!every_row_ && !options_.nprobe) {
+      const std::size_t more =
+          live_chosen_ > 0 ? clusters_for_matches() : cost_.nprobe * kWidenFactor;
+      const double worth = static_cast<double>(cost_.nprobe) * (1 + kWidenShareMin);
+      if (static_cast<double>(more) < worth) return {};
+      visit(more);
+      VARVE_CHECK(apply_filter());
+    }
+    return {};
   }
 
   // The k nearest of one row in n that matches are about the k * n nearest of all.
@@ -251,32 +281,31 @@ class Search {
     }
   }
 
-  void hold_parts() {
-    scratch.held.start(env_, view_, scratch.parts);
-    if (view_.resident != nullptr) section_counts().tiers[0] += scratch.parts.size();
-  }
-
   // --- which rows ---
 
-  bool goes_by_codes() const {
-    return !every_row_ && generation_.rotation() != nullptr &&
-           uncoded_chosen_ * kUncodedShareMax <= live_chosen_;
+  enum class Way : std::uint8_t { codes, matches, all };
+  Way choose_way() const {
+    const bool by_codes = !every_row_ && generation_.rotation() != nullptr &&
+                          uncoded_chosen_ * kUncodedShareMax <= live_chosen_;
+    const bool few = filter_ != nullptr && live_chosen_ * kMatchShareMax <= rows_chosen_;
+    // Codes say which rows need not be read at all.
+    if (few && (!by_codes || scratch.held.is_resident())) return Way::matches;
+    return by_codes ? Way::codes : Way::all;
   }
 
   // Adds the candidates of the clusters chosen to scratch.best. Rows that a newer log entry
   // replaced are dropped after the scan; if that leaves too few, more are taken. Ends: `wanted`
   // doubles up to the number of rows.
   Status scan() {
-    if (filter_ != nullptr) VARVE_CHECK(apply_filter());
-    cost_.rows_scanned += rows_chosen_;
-    const bool by_codes = goes_by_codes();
-    if (!by_codes) {
-      VARVE_CHECK(scratch.full.score(scratch.held, scorer_));
-      cost_.rows_compared += rows_chosen_;
-    }
+    if (filter_ != nullptr) VARVE_CHECK(visit_matches());
+    cost_.rows_scanned = rows_chosen_;
+    const Way way = choose_way();
+    if (way == Way::all) VARVE_CHECK(scratch.full.score(scratch.held, scorer_));
+    if (way == Way::matches) VARVE_CHECK(scratch.match.score(scratch.held, scorer_));
+    cost_.rows_compared = way == Way::all ? rows_chosen_ : live_chosen_;
     std::size_t wanted = options_.k;
     while (true) {
-      VARVE_TRY(const bool enough, by_codes ? scan_codes(wanted) : scan_all(wanted));
+      VARVE_TRY(const bool enough, scan_for(way, wanted));
       if (enough) return {};
       wanted *= 2;
     }
@@ -293,19 +322,19 @@ class Search {
     return {};
   }
 
-  Result<bool> scan_codes(std::size_t wanted) {
-    const std::size_t capacity = std::min(live_chosen_, wanted);
+  Result<bool> scan_for(Way way, std::size_t wanted) {
+    const std::size_t spare = way == Way::all ? kSpareCandidates : 0;
+    const std::size_t capacity = std::min(live_chosen_, wanted + spare);
     if (capacity == 0) return take_candidates(0);
-    VARVE_CHECK(
-        scratch.coded.nearest(scratch.held, scorer_, scratch.to_centroids, capacity, scratch.ids));
-    cost_.rows_compared += scratch.coded.rows_compared();
-    return take_candidates(capacity);
-  }
-
-  Result<bool> scan_all(std::size_t wanted) {
-    const std::size_t capacity = std::min(live_chosen_, wanted + kSpareCandidates);
-    if (capacity == 0) return take_candidates(0);
-    scratch.full.nearest(scratch.held, scorer_, capacity, every_row_, scratch.ids);
+    if (way == Way::codes) {
+      VARVE_CHECK(scratch.coded.nearest(scratch.held, scorer_, scratch.to_centroids, capacity,
+                                        scratch.ids));
+      cost_.rows_compared = scratch.coded.rows_compared();
+    } else if (way == Way::matches) {
+      scratch.match.nearest(scorer_, capacity, scratch.ids);
+    } else {
+      scratch.full.nearest(scratch.held, scorer_, capacity, every_row_, scratch.ids);
+    }
     return take_candidates(capacity);
   }
 
@@ -437,16 +466,32 @@ class Search {
   std::size_t rows_chosen_ = 0, live_chosen_ = 0, uncoded_chosen_ = 0;
 };
 
+// The last filter of a thread that was valid: one that is asked again is not parsed again.
+struct LastFilter {
+  std::string text;  // empty: none
+  Filter filter;
+};
+thread_local LastFilter last_filter;
+
+// Null: every row matches. Valid until the next call by this thread.
+Result<const Filter*> filter_of(std::string_view text) {
+  if (text.empty()) return nullptr;
+  if (last_filter.text != text) {
+    VARVE_TRY(Filter filter, Filter::parse(text));
+    last_filter.filter = std::move(filter);
+    last_filter.text = text;
+  }
+  return last_filter.filter.matches_everything() ? nullptr : &last_filter.filter;
+}
+
 }  // namespace
 
 Status search(const Env& env, const View& view, std::span<const float> query,
               const QueryOptions& options, QueryResult& result) {
   const format::Manifest& manifest = view.generation->manifest();
   VARVE_CHECK(validate_query(query, options, {manifest.dim, manifest.metric}));
-  if (options.filter.empty()) return Search(env, view, query, options, nullptr).run(result);
-  VARVE_TRY(const Filter filter, Filter::parse(options.filter));
-  const Filter* const asked = filter.matches_everything() ? nullptr : &filter;
-  return Search(env, view, query, options, asked).run(result);
+  VARVE_TRY(const Filter* const filter, filter_of(options.filter));
+  return Search(env, view, query, options, filter).run(result);
 }
 
 }  // namespace varve::engine

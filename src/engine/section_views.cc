@@ -88,6 +88,15 @@ Result<cache::Handle> prepare_ids(const base::Bytes& section, const PartSlot& sl
   return made;
 }
 
+// The bytes as they are, aligned: numbers are read where they lie.
+Result<cache::Handle> prepare_attributes(const base::Bytes& section, const PartSlot& slot) {
+  VARVE_CHECK(format::Attributes::decode(section, slot.ref.rows, slot.context()));
+  std::span<std::byte> out;
+  cache::Handle made = cache::Handle::make(section.size(), out);
+  std::memcpy(out.data(), section.data(), section.size());
+  return made;
+}
+
 // Ends of the texts, then the texts.
 Result<cache::Handle> prepare_metadata(const base::Bytes& section, const PartSlot& slot) {
   const std::uint32_t rows = slot.ref.rows;
@@ -118,6 +127,7 @@ Result<cache::Handle> prepare_section(format::Section section, base::Bytes bytes
   if (section == format::Section::codes) return borrowed(std::move(bytes));
   if (section == format::Section::rows) return prepare_rows(std::move(bytes), slot, context);
   if (section == format::Section::ids) return prepare_ids(bytes, slot);
+  if (section == format::Section::attributes) return prepare_attributes(bytes, slot);
   return prepare_metadata(bytes, slot);
 }
 
@@ -125,7 +135,8 @@ std::uint64_t prepared_bytes_max(format::Section section, const format::PartRef&
   const format::SectionRef& ref = part.section(section);
   if (ref.stored_bytes == 0) return 0;
   // Of the arrays beside the bytes as they are.
-  std::uint64_t row_bytes = section == format::Section::codes ? 0 : sizeof(std::uint32_t);
+  std::uint64_t row_bytes = 0;
+  if (section == format::Section::metadata) row_bytes = sizeof(std::uint32_t);
   if (section == format::Section::rows) row_bytes = sizeof(float) + sizeof(std::uint32_t);
   if (section == format::Section::ids) row_bytes = sizeof(std::uint32_t) + sizeof(Lsn);
   return ref.raw_bytes + part.rows * row_bytes + 2 * base::kBufferAlign;
@@ -134,6 +145,15 @@ std::uint64_t prepared_bytes_max(format::Section section, const format::PartRef&
 bool CodesView::open(cache::Handle prepared, const PartSlot& slot, const SectionContext&) {
   bytes = std::move(prepared);
   return bytes.bytes().size() == slot.ref.section(format::Section::codes).raw_bytes;
+}
+
+bool AttributesView::open(cache::Handle prepared, const PartSlot& slot, const SectionContext&) {
+  bytes = std::move(prepared);
+  if (bytes.bytes().size() != slot.ref.section(format::Section::attributes).raw_bytes) return false;
+  auto made = format::Attributes::borrow(bytes.bytes(), slot.ref.rows, "a cached section");
+  if (!made) return false;
+  columns = std::move(*made);
+  return true;
 }
 
 bool RowsView::open(cache::Handle prepared, const PartSlot& slot, const SectionContext& context) {

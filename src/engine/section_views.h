@@ -9,6 +9,7 @@
 
 #include "base/result.h"
 #include "engine/generation.h"
+#include "format/attributes.h"
 #include "format/manifest.h"
 #include "varve/cache/handle.h"
 #include "varve/types.h"
@@ -17,7 +18,8 @@ namespace varve::engine {
 
 inline constexpr std::uint8_t kSectionLayout = 2;
 inline constexpr format::Section kCachedSections[] = {
-    format::Section::codes, format::Section::rows, format::Section::ids, format::Section::metadata};
+    format::Section::codes, format::Section::rows, format::Section::ids,
+    format::Section::attributes, format::Section::metadata};
 
 // Makes the bytes to cache from a verified section. `corrupt`: the section is malformed.
 Result<cache::Handle> prepare_section(format::Section section, base::Bytes bytes,
@@ -65,6 +67,17 @@ struct IdsView {
     return text.substr(begin, ends[row] - begin);
   }
   const Lsn& lsn(std::size_t row) const { return lsns[row]; }
+};
+
+// Columns of the metadata. The bytes are kept as they are decompressed; what is made of them to use
+// them is small.
+struct AttributesView {
+  static constexpr format::Section kSection = format::Section::attributes;
+
+  cache::Handle bytes;
+  format::Attributes columns;  // borrows `bytes`
+
+  bool open(cache::Handle prepared, const PartSlot& slot, const SectionContext& context);
 };
 
 struct MetadataView {

@@ -7,7 +7,6 @@
 #include <nlohmann/json.hpp>
 
 #include "base/utf8.h"
-#include "engine/filter/filter.h"
 
 namespace varve {
 namespace {
@@ -125,12 +124,6 @@ Status validate_record(const VectorRecord& record, const IndexConfig& config) {
   return {};
 }
 
-Status validate_filter(std::string_view text) {
-  if (text.empty()) return {};
-  VARVE_CHECK(Filter::parse(text));
-  return {};
-}
-
 Status validate_query(std::span<const float> query, const QueryOptions& options,
                       const IndexConfig& config) {
   if (options.k < 1 || options.k > kTopKMax) {
@@ -141,7 +134,6 @@ Status validate_query(std::span<const float> query, const QueryOptions& options,
                 fmt::format("recall {} is not above 0 and at most 1", options.recall));
   }
   if (options.nprobe && *options.nprobe == 0) return fail(ErrorKind::invalid, "nprobe is 0");
-  VARVE_CHECK(validate_filter(options.filter));
   auto valid = validate_vector(query, config);
   if (!valid) return tl::unexpected(valid.error().with_context("query"));
   return {};

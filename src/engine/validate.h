@@ -15,7 +15,7 @@ Status validate_key(std::string_view key);
 Status validate_vector(std::span<const float> vector, const IndexConfig& config);
 Status validate_metadata(std::string_view metadata);
 Status validate_record(const VectorRecord& record, const IndexConfig& config);
-Status validate_filter(std::string_view text);
+// All but the filter, which search() parses.
 Status validate_query(std::span<const float> query, const QueryOptions& options,
                       const IndexConfig& config);
 

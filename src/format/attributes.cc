@@ -208,12 +208,19 @@ base::Bytes encode_attributes(std::span<const ColumnValues> columns, bool comple
 
 Result<Attributes> Attributes::decode(const base::Bytes& section, std::uint32_t rows,
                                       std::string_view context) {
+  const bool aligned = reinterpret_cast<std::uintptr_t>(section.data()) % kColumnAlign == 0;
+  base::Bytes bytes = aligned ? section : base::Bytes::copy_of(section);
+  VARVE_TRY(Attributes attributes, borrow(bytes, rows, context));
+  attributes.bytes_ = std::move(bytes);
+  return attributes;
+}
+
+Result<Attributes> Attributes::borrow(base::ByteSpan section, std::uint32_t rows,
+                                      std::string_view context) {
   Attributes attributes;
   attributes.rows_ = rows;
   if (section.empty()) return attributes;
-  const bool aligned = reinterpret_cast<std::uintptr_t>(section.data()) % kColumnAlign == 0;
-  attributes.bytes_ = aligned ? section : base::Bytes::copy_of(section);
-  Reader reader(attributes.bytes_, context);
+  Reader reader(section, context);
   attributes.summary_ = read_summary(reader);
   read_padding(reader, kColumnAlign);
   const AttributeSummary& summary = attributes.summary_;
@@ -232,8 +239,7 @@ Result<Attributes> Attributes::decode(const base::Bytes& section, std::uint32_t 
 
 const AttributeColumn* Attributes::find(std::string_view name) const {
   const FieldSummary* const field = summary_.find(name);
-  return field == nullptr ? nullptr
-                          : &columns_[static_cast<std::size_t>(field - summary_.fields.data())];
+  return field == nullptr ? nullptr : &column_of(*field);
 }
 
 ColumnValues Attributes::values(std::size_t i) const {

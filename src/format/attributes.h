@@ -111,24 +111,32 @@ struct ColumnValues {
   std::vector<std::uint32_t> codes;  // of each row
   std::vector<std::uint32_t> list_rows, list_ends, elements;
 };
-// Section E, decoded: views of the bytes.
+// Section E, decoded: views of the bytes. Of an empty section: no row has a field.
 class Attributes {
  public:
   static Result<Attributes> decode(const base::Bytes& section, std::uint32_t rows,
+                                   std::string_view context);
+  // The same of bytes that outlive it. REQUIRES: they lie on a multiple of 8.
+  static Result<Attributes> borrow(base::ByteSpan section, std::uint32_t rows,
                                    std::string_view context);
 
   std::uint32_t rows() const { return rows_; }
   const AttributeSummary& summary() const { return summary_; }
   // In the order of summary().fields.
   std::span<const AttributeColumn> columns() const { return columns_; }
+  // REQUIRES: `field` is one of summary().fields.
+  const AttributeColumn& column_of(const FieldSummary& field) const {
+    return columns_[static_cast<std::size_t>(&field - summary_.fields.data())];
+  }
   // Null if no row has the field, or if summary() is not complete.
   const AttributeColumn* find(std::string_view name) const;
   // A copy of column i of columns(), as it was before it was encoded.
   ColumnValues values(std::size_t i) const;
+  // Borrowed bytes not included.
   std::size_t resident_bytes() const;
 
  private:
-  base::Bytes bytes_;
+  base::Bytes bytes_;  // empty if borrowed
   std::uint32_t rows_ = 0;
   AttributeSummary summary_;
   std::vector<AttributeColumn> columns_;

@@ -18,11 +18,13 @@ constexpr std::size_t kSectionAlign = 64;
 constexpr int kLevel = 3;
 constexpr std::size_t kDirectoryHeaderBytes = 8;
 // In the order of their regions.
-constexpr Section kRegions[] = {Section::codes, Section::ids, Section::rows, Section::metadata};
+constexpr Section kRegions[] = {Section::codes, Section::ids, Section::attributes, Section::rows,
+                                Section::metadata};
 
 // Stored bytes of the sections of one part; codes and rows are copied straight from the input.
 struct Draft {
   base::Bytes ids;
+  base::Bytes attributes;
   base::Bytes metadata;
 };
 
@@ -67,6 +69,9 @@ PartRef draft_part(const PartInput& input, Draft& draft) {
     codes.crc32c = codec::crc32c(input.codes);
   }
   draft.ids = pack(encode_row_ids(input.keys, input.lsns), part.section(Section::ids));
+  if (!input.attributes.empty()) {
+    draft.attributes = pack(input.attributes, part.section(Section::attributes));
+  }
   const base::Bytes metadata = encode_row_metadata(input.metadata);
   if (!metadata.empty()) draft.metadata = pack(metadata, part.section(Section::metadata));
   return part;
@@ -76,7 +81,7 @@ std::size_t directory_bytes(std::span<const PartRef> parts) {
   std::size_t bytes = kDirectoryHeaderBytes;
   for (const PartRef& part : parts) {
     bytes += kPartBytesMin;
-    for (const Section section : {Section::codes, Section::metadata}) {
+    for (const Section section : {Section::codes, Section::attributes, Section::metadata}) {
       if (part.section(section).stored_bytes > 0) bytes += kSectionBytes;
     }
   }
@@ -177,13 +182,15 @@ EncodedGroup encode_group(std::span<const PartInput> parts, const Uuid& index,
   for (std::size_t i = 0; i < parts.size(); ++i) {
     copy_section(parts[i].codes, refs[i].section(Section::codes), object.span());
     copy_section(drafts[i].ids, refs[i].section(Section::ids), object.span());
+    copy_section(drafts[i].attributes, refs[i].section(Section::attributes), object.span());
     copy_rows(parts[i].rows, refs[i].section(Section::rows), refs[i].row_stride, object.span());
     copy_section(drafts[i].metadata, refs[i].section(Section::metadata), object.span());
   }
   const Writer directory = write_directory(refs, parts[0].rows.dim);
   VARVE_ASSERT(directory.size() == directory_bytes(refs));
   std::memcpy(object.data() + header_bytes, directory.span().data(), directory.size());
-  const std::uint16_t version = std::any_of(refs.begin(), refs.end(), has_codes) ? 2 : 1;
+  std::uint16_t version = 1;
+  for (const PartRef& part : refs) version = std::max(version, part_version(part));
   seal_envelope(Identity{Kind::group, index, std::string(name), nonce, version}, object.span());
 
   EncodedGroup group;

@@ -1,3 +1,4 @@
+#include "format/attributes.h"
 #include "format/fuzz.h"
 #include "format/group.h"
 
@@ -15,6 +16,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (const auto ids = section(Section::ids)) (void)RowIds::decode(*ids, part.rows, "fuzz");
     if (const auto text = section(Section::metadata)) {
       (void)RowMetadata::decode(*text, part.rows, "fuzz");
+    }
+    if (const auto columns = section(Section::attributes)) {
+      (void)Attributes::decode(*columns, part.rows, "fuzz");
     }
     const auto codes = section(Section::codes);
     VARVE_ASSERT(codes.has_value());

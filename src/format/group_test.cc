@@ -26,6 +26,7 @@ void expect_same(const base::Bytes& object, const PartRef& part, const PartInput
   ASSERT_TRUE(ids.has_value()) << ids.error().message;
   const auto metadata = RowMetadata::decode(section(Section::metadata), part.rows, "test");
   ASSERT_TRUE(metadata.has_value()) << metadata.error().message;
+  EXPECT_TRUE(same(section(Section::attributes), input.attributes));
   const auto rows = view_rows(section(Section::rows), part, input.rows.dim, "test");
   EXPECT_EQ(part.code_kind, input.code_kind);
   EXPECT_TRUE(same(section(Section::codes), input.codes));
@@ -83,7 +84,8 @@ TEST(Group, RegionsBeginOnPagesAndSectionsOnCacheLines) {
   for (const OwnedPart& part : parts) inputs.push_back(part.input);
   const EncodedGroup group = encode_group(inputs, Uuid{}, kName, sampler.nonce());
   std::uint64_t end = 0;
-  for (const Section section : {Section::codes, Section::ids, Section::rows, Section::metadata}) {
+  for (const Section section :
+       {Section::codes, Section::ids, Section::attributes, Section::rows, Section::metadata}) {
     EXPECT_EQ(group.ref.parts[0].section(section).offset % 4096, 0U);
     for (const PartRef& part : group.ref.parts) {
       const SectionRef& ref = part.section(section);
@@ -98,14 +100,18 @@ TEST(Group, RegionsBeginOnPagesAndSectionsOnCacheLines) {
   EXPECT_EQ(group.ref.parts[1].section(Section::codes).stored_bytes, 0U) << "absent when empty";
 }
 
-TEST(Group, OnlyGroupsWithCodesNeedTheSecondVersion) {
+TEST(Group, HasTheLeastVersionThatCanSayIt) {
   Sampler sampler(kSeed);
-  for (const bool codes : {false, true}) {
-    const OwnedPart part = sample_part(sampler, 40, 65, kernels::RowType::u8, false, codes);
+  const struct {
+    bool codes, metadata;
+    std::uint16_t version;
+  } cases[] = {{false, false, 1}, {true, false, 2}, {false, true, 3}, {true, true, 3}};
+  for (const auto& [codes, metadata, version] : cases) {
+    const OwnedPart part = sample_part(sampler, 40, 65, kernels::RowType::u8, metadata, codes);
     const EncodedGroup group = encode_group({&part.input, 1}, Uuid{}, kName, sampler.nonce());
     const auto envelope = decode_envelope(group.object, Kind::group, Uuid{}, kName);
     ASSERT_TRUE(envelope.has_value()) << envelope.error().message;
-    EXPECT_EQ(envelope->identity.version, codes ? 2 : 1);
+    EXPECT_EQ(envelope->identity.version, version);
   }
 }
 
@@ -219,6 +225,23 @@ TEST(Group, SectionsThatAreNotWhatTheReferenceSaysAreCorrupt) {
   refused("huge raw size", [](SectionRef& ref) { ref.raw_bytes = 0xFFFFFFFF; });
   refused("not compressed", [](SectionRef& ref) { ref.encoding = SectionEncoding::raw; });
   refused("unknown", [](SectionRef& ref) { ref.encoding = static_cast<SectionEncoding>(2); });
+}
+
+TEST(Group, AttributesWithoutMetadataAreCorrupt) {
+  Sampler sampler(kSeed);
+  const OwnedPart part = sample_part(sampler, 40, 65, kernels::RowType::u8, true, false);
+  PartRef ref = encode_group({&part.input, 1}, Uuid{}, kName, {}).ref.parts[0];
+  const auto is_read = [&] {
+    Writer writer;
+    write_part(writer, ref);
+    Reader reader(writer.span(), "it");
+    static_cast<void>(read_part(reader, 65, std::uint64_t{1} << 32));
+    return reader.ok();
+  };
+  ASSERT_TRUE(has_attributes(ref));
+  EXPECT_TRUE(is_read());
+  ref.section(Section::metadata) = {};
+  EXPECT_FALSE(is_read());
 }
 
 TEST(Group, RowsOfTheWrongSizeAreCorrupt) {

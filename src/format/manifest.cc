@@ -120,11 +120,10 @@ base::Bytes encode_manifest(const Manifest& manifest, const Uuid& index, std::st
     writer.u32(static_cast<std::uint32_t>(group.parts.size()));
     for (const PartRef& part : group.parts) write_part(writer, part);
   }
-  const bool coded =
-      std::any_of(manifest.groups.begin(), manifest.groups.end(), [](const GroupRef& group) {
-        return std::any_of(group.parts.begin(), group.parts.end(), has_codes);
-      });
-  const std::uint16_t version = coded ? 2 : 1;
+  std::uint16_t version = 1;
+  for (const GroupRef& group : manifest.groups) {
+    for (const PartRef& part : group.parts) version = std::max(version, part_version(part));
+  }
   return writer.seal(Identity{Kind::manifest, index, std::string(name), nonce, version});
 }
 

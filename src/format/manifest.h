@@ -18,7 +18,7 @@
 namespace varve::format {
 
 // Sections of one part. A: sign codes. B: ids. C: extra bits. D: raw rows. E: filterable
-// attributes. F: other metadata. A is absent in format version 1, C and E are reserved.
+// attributes. F: other metadata. A is absent in format version 1, E in 1 and 2, C is reserved.
 enum class Section : std::uint8_t {
   codes = 0,
   ids = 1,

@@ -11,7 +11,8 @@ namespace {
 
 constexpr unsigned bit(Section section) { return 1U << static_cast<unsigned>(section); }
 constexpr unsigned kRequired = bit(Section::ids) | bit(Section::rows);
-constexpr unsigned kAllowed = kRequired | bit(Section::codes) | bit(Section::metadata);
+constexpr unsigned kAllowed =
+    kRequired | bit(Section::codes) | bit(Section::attributes) | bit(Section::metadata);
 
 SectionRef read_section(Reader& reader, Section section, const PartRef& part,
                         std::uint64_t group_bytes) {
@@ -122,7 +123,11 @@ PartRef read_part(Reader& reader, std::uint32_t dim, std::uint64_t group_bytes) 
   reader.zeros(1, "reserved");
   if ((present & kRequired) != kRequired || (present & ~kAllowed) != 0) {
     reader.fail(fmt::format("part {}", part.id),
-                "its list of sections is not B, D and maybe A and F");
+                "its list of sections is not B, D and maybe A, E and F");
+  }
+  // Of rows that they are not sure of, the text decides.
+  if ((present & bit(Section::attributes)) != 0 && (present & bit(Section::metadata)) == 0) {
+    reader.fail(section_name(Section::attributes, part.id), "is listed without section F");
   }
   for (unsigned s = 0; s < kSectionCount && reader.ok(); ++s) {
     if ((present & (1U << s)) == 0) continue;

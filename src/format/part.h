@@ -36,8 +36,15 @@ std::string section_name(Section section, std::uint64_t part);
 // What is wrong with the sizes of a stored section; empty if nothing is.
 std::string_view section_fault(const SectionRef& ref);
 
-// Whether the record needs a reader of format version 2.
 inline bool has_codes(const PartRef& part) { return part.code_kind != CodeKind::none; }
+inline bool has_attributes(const PartRef& part) {
+  return part.section(Section::attributes).stored_bytes > 0;
+}
+// The least format version that can say what the record says.
+inline std::uint16_t part_version(const PartRef& part) {
+  if (has_attributes(part)) return 3;
+  return has_codes(part) ? 2 : 1;
+}
 
 void write_part(Writer& writer, const PartRef& part);
 // Checks the record in itself and against the group: its dimension and size in bytes.

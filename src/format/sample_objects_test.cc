@@ -2,6 +2,8 @@
 #include <algorithm>
 #include <numeric>
 
+#include "format/attributes.h"
+#include "format/part.h"
 #include "format/samples.h"
 
 namespace varve::format {
@@ -83,7 +85,13 @@ PartRef coded_part(std::uint64_t id) {
   return part;
 }
 
-SampleObject sample_manifest(std::string file, bool coded) {
+PartRef attributed_part(std::uint64_t id) {
+  PartRef part = manifest_part(id, true);
+  part.section(Section::attributes) = {12352, 40, 64, 0x21222324, SectionEncoding::zstd};
+  return part;
+}
+
+SampleObject sample_manifest(std::string file, const PartRef& second) {
   Manifest manifest;
   manifest.bucket = "bucket-a";
   manifest.index = "index-b";
@@ -98,8 +106,8 @@ SampleObject sample_manifest(std::string file, bool coded) {
   manifest.groups.resize(2);
   manifest.groups[0].blob = {name_of("d/1/aa"), 12318, {1, 2}};
   manifest.groups[0].parts = {manifest_part(6, true)};
-  manifest.groups[1].blob = {name_of("d/1/bb"), 9000, {3, 4}};
-  manifest.groups[1].parts = {coded ? coded_part(7) : manifest_part(7, false)};
+  manifest.groups[1].blob = {name_of("d/1/bb"), has_attributes(second) ? 12400U : 9000U, {3, 4}};
+  manifest.groups[1].parts = {second};
   manifest.centroids = BlobRef{name_of("d/1/cc"), 700, {5, 6}};
   manifest.key_map = {{name_of("d/1/dd"), 800, {7, 8}}, {name_of("d/2/ee"), 300, {9, 10}}};
   manifest.stale = BlobRef{name_of("d/2/ff"), 300, {11, 12}};
@@ -242,8 +250,37 @@ SampleObject sample_coded_group() {
                 });
 }
 
-SampleObject of_version_2(SampleObject object) {
-  object.folder = "v2";
+// Two parts, one with attributes.
+SampleObject sample_attributed_group() {
+  constexpr std::size_t kCount = 40;
+  const GroupRows rows = group_rows(kCount, false);
+  const std::vector<std::string_view> keys(rows.keys.begin(), rows.keys.end());
+  const std::vector<std::string_view> metadata(rows.metadata.begin(), rows.metadata.end());
+  const kernels::Rows values = kernels::rows_of(rows.values.data(), kCount, kDim);
+  PartInput inputs[] = {
+      {6, 2, values, keys, rows.lsns, metadata},
+      {7, 1, values.sub(0, 1), std::span(keys).first(1), std::span(rows.lsns).first(1), {}}};
+  const base::Bytes columns = encode_row_attributes(metadata);
+  inputs[0].attributes = columns;
+  const std::string name =
+      name_of("d/00000000000000000012/0000000000000000000000000group_attributes");
+  return sample("group_attributes", Kind::group, name,
+                encode_group(inputs, sample_uuid(), name, nonce()).object,
+                [rows, columns](const base::Bytes& bytes, const Uuid& index,
+                                std::string_view own) -> Result<bool> {
+                  VARVE_TRY(const GroupRef group, decode_group(bytes, index, own));
+                  if (group.parts.size() != 2 || has_attributes(group.parts[1])) return false;
+                  const SectionRef& ref = group.parts[0].section(Section::attributes);
+                  VARVE_TRY(const base::Bytes section,
+                            decode_section(bytes.slice(ref.offset, ref.stored_bytes), ref, own));
+                  VARVE_TRY(const Attributes found, Attributes::decode(section, kCount, own));
+                  if (found.columns().size() != 1 || !same(section, columns)) return false;
+                  return holds(bytes, group.parts[0], rows);
+                });
+}
+
+SampleObject of_version(std::string folder, SampleObject object) {
+  object.folder = std::move(folder);
   return object;
 }
 
@@ -320,7 +357,7 @@ SampleObject sample_catalog() {
 std::vector<SampleObject> sample_objects() {
   std::vector<SampleObject> objects;
   objects.push_back(sample_head());
-  objects.push_back(sample_manifest("manifest", false));
+  objects.push_back(sample_manifest("manifest", manifest_part(7, false)));
   objects.push_back(sample_log());
   objects.push_back(sample_seal());
   objects.push_back(sample_group("group", 2, false, true));
@@ -332,9 +369,12 @@ std::vector<SampleObject> sample_objects() {
   objects.push_back(sample_stale());
   objects.push_back(sample_retired());
   objects.push_back(sample_catalog());
-  objects.push_back(of_version_2(sample_manifest("manifest_codes", true)));
-  objects.push_back(of_version_2(sample_coded_group()));
+  objects.push_back(of_version("v2", sample_manifest("manifest_codes", coded_part(7))));
+  objects.push_back(of_version("v2", sample_coded_group()));
   objects.back().exact = false;  // metadata and ids are zstd frames
+  objects.push_back(of_version("v3", sample_manifest("manifest_attributes", attributed_part(7))));
+  objects.push_back(of_version("v3", sample_attributed_group()));
+  objects.back().exact = false;
   return objects;
 }
 

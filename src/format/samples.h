@@ -25,8 +25,9 @@ class Sampler {
   // Any bit length equally often, so that small and large numbers both come up.
   std::uint64_t number();
   std::string text(std::size_t bytes_min, std::size_t bytes_max);
-  std::string key();  // some with characters of two to four bytes
-  float value();      // finite, of any magnitude and sign
+  std::string key();       // some with characters of two to four bytes
+  std::string metadata();  // some an object with fields, others any text
+  float value();           // finite, of any magnitude and sign
   base::Nonce nonce() { return base::make_nonce(random_); }
   Uuid uuid() { return Uuid::random(random_); }
   base::Sha256 sha256();

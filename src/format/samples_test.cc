@@ -1,7 +1,10 @@
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <bit>
 #include <cstring>
 
+#include "format/attributes.h"
 #include "format/samples.h"
 
 namespace varve::format {
@@ -68,6 +71,11 @@ Head Sampler::head() {
   return head;
 }
 
+std::string Sampler::metadata() {
+  if (below(3) == 0) return text(0, 60);
+  return fmt::format(R"({{"n":{},"t":["{}"]}})", below(50), below(5));
+}
+
 PartRef Sampler::part(std::uint32_t dim, std::uint64_t& offset) {
   PartRef part;
   part.id = below(1'000'000);
@@ -88,7 +96,10 @@ PartRef Sampler::part(std::uint32_t dim, std::uint64_t& offset) {
   }
   add(Section::ids, part.rows * 8, part.rows * (1 + static_cast<std::uint32_t>(below(8))));
   add(Section::rows, part.rows * part.row_stride, part.rows * part.row_stride);
-  if (below(2) == 0) add(Section::metadata, part.rows * 50, part.rows * 9);
+  if (below(2) == 0) {
+    if (below(2) == 0) add(Section::attributes, part.rows * 20, part.rows * 3);
+    add(Section::metadata, part.rows * 50, part.rows * 9);
+  }
   return part;
 }
 
@@ -198,7 +209,7 @@ OwnedPart sample_part(Sampler& sampler, std::size_t rows, std::uint32_t dim, ker
   for (std::byte& byte : part.codes) byte = static_cast<std::byte>(sampler.below(256));
   for (std::size_t i = 0; i < rows; ++i) {
     part.keys.push_back(sampler.key());
-    part.metadata.push_back(metadata ? sampler.text(0, 60) : "");
+    part.metadata.push_back(metadata ? sampler.metadata() : "");
     part.lsns.push_back(sampler.lsn());
   }
   part.key_views.assign(part.keys.begin(), part.keys.end());
@@ -208,7 +219,10 @@ OwnedPart sample_part(Sampler& sampler, std::size_t rows, std::uint32_t dim, ker
   part.input.rows = kernels::Rows{part.rows.data(), rows, stride, dim, type};
   part.input.keys = part.key_views;
   part.input.lsns = part.lsns;
-  if (metadata) part.input.metadata = part.metadata_views;
+  if (metadata) {
+    part.input.metadata = part.metadata_views;
+    part.input.attributes = encode_row_attributes(part.metadata_views);
+  }
   part.input.codes = part.codes;
   if (codes) part.input.code_kind = CodeKind::signs;
   return part;

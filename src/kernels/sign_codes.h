@@ -117,7 +117,8 @@ struct SignCluster {
   const std::byte* next = nullptr;      // blocks that will be looked at next: fetched meanwhile
 };
 
-// As scan_signs() with a limit that the rows themselves tighten: hits are those whose lower bound
+// As scan_signs() with a limit that the rows themselves tighten; blocks all of whose rows are
+// skipped are not read. Hits are those whose lower bound
 // was within bounds.limit() when their block was looked at. Numbers of hits count from first_row.
 std::size_t scan_signs(const SignTable& table, const SignCluster& cluster, UpperBounds& bounds,
                        SignHit* hits);

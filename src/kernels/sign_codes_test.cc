@@ -227,7 +227,8 @@ TEST(SignCodes, BoundsEndAtTheKthUpperBoundOfAll) {
   on_each_target([&] {
     for (const std::size_t k : {1U, 10U, 100U, 1000U}) {
       const Cluster first(random, 128, 75), second(random, 128, 200);
-      const std::vector<std::uint64_t> skip = {0x8000'0001'0000'0003, random(), random(), random()};
+      const std::vector<std::uint64_t> skip = {0x8000'0001'0000'0003, random() | 0xFFFF'FFFF,
+                                               ~std::uint64_t{0}, random()};
       std::vector<SignHit> all;
       for (SignHit hit : first.scan(kAll)) all.push_back(hit);
       for (SignHit hit : second.scan(kAll)) {

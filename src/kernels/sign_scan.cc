@@ -32,6 +32,19 @@ struct SignScan {
   float to_centroid, distance_to_centroid;
 };
 
+// A bit for each row of the block at `row` that counts.
+inline std::uint32_t counting_rows(const SignCluster& cluster, std::size_t row) {
+  const std::size_t left = cluster.rows - row;
+  const std::uint32_t all = left < kSignBlockRows ? (1U << left) - 1 : ~0U;
+  if (cluster.skip == nullptr) return all;
+  return all & ~static_cast<std::uint32_t>(cluster.skip[row / 64] >> (row % 64));
+}
+// The first row, from the block at `row` on, of a block with rows that count.
+inline std::size_t next_block(const SignCluster& cluster, std::size_t row) {
+  while (row < cluster.rows && counting_rows(cluster, row) == 0) row += kSignBlockRows;
+  return row;
+}
+
 }  // namespace varve::kernels
 #endif
 
@@ -204,18 +217,18 @@ HWY_INLINE void for_rows(const SignScan& scan, const SignCluster& cluster, Limit
   HWY_ALIGN float estimates[kSignBlockRows], lowers[kSignBlockRows];
   const std::size_t code_bytes = scan.groups * kGroupBytes;
   const std::size_t block_bytes = code_bytes + kSignBlockRows * 8;
-  const std::byte* block = cluster.blocks;
-  for (std::size_t row = 0; row < cluster.rows; row += kSignBlockRows, block += block_bytes) {
-    const std::size_t left = cluster.rows - row;
-    const std::byte* const after = left > kSignBlockRows ? block + block_bytes : cluster.next;
+  const auto block_at = [&](std::size_t row) HWY_ATTR {
+    return cluster.blocks + row / kSignBlockRows * block_bytes;
+  };
+  std::size_t next = 0;
+  for (std::size_t row = next_block(cluster, 0); row < cluster.rows; row = next) {
+    next = next_block(cluster, row + kSignBlockRows);
+    const std::byte* const block = block_at(row);
+    const std::byte* const after = next < cluster.rows ? block_at(next) : cluster.next;
     sum_block(scan, reinterpret_cast<const std::uint8_t*>(block),
               after == nullptr ? 0 : after - block, sums);
     std::uint32_t within = bound_block(scan, sums, block + code_bytes, limit(), estimates, lowers);
-    if (left < kSignBlockRows) within &= (1U << left) - 1;
-    if (within != 0 && cluster.skip != nullptr) {
-      within &= ~static_cast<std::uint32_t>(cluster.skip[row / 64] >> (row % 64));
-    }
-    for (; within != 0; within &= within - 1) {
+    for (within &= counting_rows(cluster, row); within != 0; within &= within - 1) {
       const auto i = static_cast<std::uint32_t>(std::countr_zero(within));
       // What overflowed may be anywhere.
       const bool is_sound = lowers[i] <= estimates[i];

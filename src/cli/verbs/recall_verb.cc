@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <chrono>
 
 #include "base/result.h"
 #include "cli/exit_code.h"
@@ -23,6 +24,7 @@ struct Arguments {
   std::string queries;
   std::string format;
   std::uint64_t limit = kQueriesDefault;
+  bool pin = false;
   QueryFlags flags;
 };
 
@@ -32,6 +34,7 @@ Result<int> run_recall(const Settings& settings, const Arguments& arguments) {
   VARVE_TRY(const OpenIndex open, open_index(settings, arguments.name, 1));
   VARVE_TRY(const auto queries, read_queries(arguments.queries, arguments.format, arguments.limit,
                                              open.index->config()));
+  if (arguments.pin) VARVE_CHECK(open.index->pin(std::chrono::seconds(0), {}));
   VARVE_TRY(const auto snapshot, open.index->snapshot());
   RecallReport report;
   {
@@ -49,6 +52,7 @@ Result<int> run_recall(const Settings& settings, const Arguments& arguments) {
                   {"queries", report.queries},
                   {"k", options.k},
                   {"exact_qps", report.exact_qps},
+                  {"exact_p50_us", report.exact_p50_us},
                   {"speedup", report.exact_qps > 0 ? report.qps / report.exact_qps : 0},
                   {"resident_bytes", snapshot->resident_bytes()},
                   {"peak_memory_bytes", peak_memory_bytes()}};
@@ -67,6 +71,7 @@ void add_recall_verb(const VerbTable& verbs) {
   command->add_option("--format", arguments->format, "As for import");
   command->add_option("--limit", arguments->limit,
                       "At most so many queries (default 1000, 0: all)");
+  command->add_flag("--pin", arguments->pin, "Pin the index in memory first");
   QueryFlags::declare(*command, arguments->flags);
   command->callback([verbs, arguments] {
     verbs.chosen = [&settings = verbs.settings, arguments] {

@@ -162,16 +162,19 @@ class ColumnFold {
   }
 
   void term(const FilterTerm& term, std::size_t level) {
-    const AttributeColumn* const column = columns_.find(fields_[term.field].name);
-    if (column == nullptr) {
+    const format::FieldSummary* const field = columns_.summary().find(fields_[term.field].name);
+    if (field == nullptr) {
       const bool absent = term.kind == TermKind::exists && term.negated;
       const bool known = columns_.summary().complete;
       fill(certain(level), known && absent);
       fill(possible(level), !known || absent);
-    } else if (term.kind == TermKind::exists) {
-      exists(term, *column, level);
+      return;
+    }
+    const AttributeColumn& column = columns_.column_of(*field);
+    if (term.kind == TermKind::exists) {
+      exists(term, column, level);
     } else {
-      compare(term, *column, level);
+      compare(term, column, field->occurs, level);
     }
   }
 
@@ -189,7 +192,8 @@ class ColumnFold {
     std::copy(certain(level), certain(level) + words_, possible(level));
   }
 
-  void compare(const FilterTerm& term, const AttributeColumn& column, std::size_t level) {
+  void compare(const FilterTerm& term, const AttributeColumn& column, std::uint16_t occurs,
+               std::size_t level) {
     std::vector<CodeRange>& ranges = scratch_.ranges;
     hit_codes(term, column, ranges);
     std::uint64_t* const yes = certain(level);
@@ -204,8 +208,12 @@ class ColumnFold {
       mark(column, {format::kCodeOther, static_cast<std::uint32_t>(column.code_count())}, maybe);
       for (std::size_t w = 0; w < words_; ++w) yes[w] = maybe[w] & ~yes[w];
     }
-    mark(column, {format::kCodeInText, format::kCodeInText + 1}, maybe);
-    for (std::size_t w = 0; w < words_; ++w) maybe[w] |= yes[w];
+    if ((occurs & format::kOccursInText) != 0) {
+      mark(column, {format::kCodeInText, format::kCodeInText + 1}, maybe);
+      for (std::size_t w = 0; w < words_; ++w) maybe[w] |= yes[w];
+    } else {
+      std::copy(yes, yes + words_, maybe);
+    }
     lists(term, column, yes, maybe);
   }
 

@@ -8,7 +8,6 @@
 #include <sstream>
 
 #include "engine/filter/naive_filter.h"
-#include "engine/validate.h"
 
 namespace varve::engine {
 namespace {
@@ -175,20 +174,6 @@ TEST(FilterParse, EachLimitIsExact) {
   // Deep JSON that is no filter: refused without running out of stack.
   EXPECT_EQ(refusal(R"({"a":)" + std::string(30'000, '[') + std::string(30'000, ']') + "}"),
             R"(filter: $eq of "a" wants a string, a number or a boolean, not a list)");
-}
-
-TEST(FilterParse, AQueryWithAMalformedFilterIsInvalid) {
-  const std::vector<float> query = {1, 2};
-  QueryOptions options;
-  const auto message = [&](std::string_view filter) {
-    options.filter = filter;
-    const Status valid = validate_query(query, options, {2, Metric::euclidean});
-    return valid ? "" : valid.error().message;
-  };
-  EXPECT_EQ(message(""), "");
-  EXPECT_EQ(message(" { } "), "");
-  EXPECT_EQ(message(R"({"a":{"$gt":"x"}})"), R"(filter: $gt of "a" wants a number, not a string)");
-  EXPECT_EQ(message(R"({"a":1})"), "");
 }
 
 TEST(FilterText, EscapesLargeNumbersAndRepeatedNames) {
