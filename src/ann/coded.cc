@@ -10,6 +10,7 @@
 #include "ann/stored_rows.h"
 #include "ann/vector_search.h"
 #include "base/bytes.h"
+#include "kernels/extra_codes.h"
 #include "kernels/rotation.h"
 #include "kernels/sign_codes.h"
 
@@ -41,6 +42,10 @@ class SignSections {
   const std::byte* blocks(std::size_t cluster) const {
     return buffer_.data() + first_blocks_[cluster] * block_bytes_;
   }
+  // The block of the row at `place` of its cluster.
+  const std::byte* block(std::size_t cluster, std::size_t place) const {
+    return blocks(cluster) + place / kSignBlockRows * block_bytes_;
+  }
   std::size_t resident_bytes() const {
     return buffer_.size() + first_blocks_.size() * sizeof(first_blocks_[0]);
   }
@@ -66,9 +71,60 @@ class SignSections {
   base::Buffer buffer_;
 };
 
+// The extra bits of all rows, by position. Immutable; thread-safe.
+class ExtraSection {
+ public:
+  ExtraSection(const StoredRows& rows, const CentroidSet& centroids,
+               std::span<const std::size_t> starts, const kernels::Rotation& rotation,
+               const CodedOptions& options)
+      : shape_{rotation.padded_dim(), options.extra_bits,
+               options.extra_bits == 0 ? 0 : options.wider_dims} {
+    if (shape_.bits == 0) return;
+    row_bytes_ = kernels::extra_row_bytes(shape_);
+    buffer_ = base::Buffer(rows.rows().count * row_bytes_);
+    std::vector<float> row(rotation.dim()), rotated(rotation.padded_dim()),
+        rotated_centroid(rotated.size());
+    for (std::size_t c = 0; c < centroids.size(); ++c) {
+      const auto centroid = centroids.centroid(c);
+      rotation.apply(centroid.data(), rotated_centroid.data());
+      for (std::size_t i = starts[c]; i < starts[c + 1]; ++i) {
+        widen_for_ranking(rows.rows().sub(i, 1), rows.metric(), row.data());
+        for (std::size_t j = 0; j < row.size(); ++j) row[j] -= centroid[j];
+        rotation.apply(row.data(), rotated.data());
+        kernels::encode_extra(rotated.data(), rotated_centroid.data(), shape_,
+                              buffer_.data() + i * row_bytes_);
+      }
+    }
+  }
+
+  bool is_empty() const { return shape_.bits == 0; }
+  const kernels::ExtraShape& shape() const { return shape_; }
+  const std::byte* row(std::size_t position) const {
+    return buffer_.data() + position * row_bytes_;
+  }
+  void fetch(std::size_t position) const {
+    for (std::size_t at = 0; at < row_bytes_; at += 64) __builtin_prefetch(row(position) + at);
+  }
+  std::size_t resident_bytes() const { return buffer_.size(); }
+
+ private:
+  kernels::ExtraShape shape_;
+  std::size_t row_bytes_ = 0;
+  base::Buffer buffer_;
+};
+
+// A row that signs leave, of the cluster that was visited as the `visit`-th.
+struct Candidate {
+  float lower, estimate;
+  std::uint32_t row, visit;
+};
+
 // Rows that are compared at once: their bytes are fetched while those before are compared, and
 // those after profit from a nearer limit.
 constexpr std::size_t kComparedRows = 16;
+
+// Candidates whose extra bits are asked for while earlier ones are estimated.
+constexpr std::size_t kFetchedAhead = 4;
 
 // Of the error, in bounds of it, when rows are compared: costs six more rows of 23 and finds half
 // of what single bounds miss (fashion-mnist, recall 0.9986 in place of 0.9997).
@@ -81,24 +137,29 @@ struct Scratch {
   kernels::SignTable table;
   kernels::UpperBounds bounds;
   std::vector<SignHit> hits;
+  std::vector<std::size_t> ends;  // in hits, of each cluster visited
+  std::vector<Candidate> candidates;
+  kernels::ExtraQuery extra;
+  std::vector<Neighbor> estimated;
   RowComparison comparison;
   std::vector<std::uint32_t> positions;
   std::vector<float> distances;
   std::vector<double> exact;
 };
 
-class CodedSearch final : public VectorSearch {
+class ClustersOfCodes final : public CodedSearch {
  public:
-  CodedSearch(const kernels::Rows& rows, Metric metric, const ClusteredOptions& options,
-              Clustering made)
+  ClustersOfCodes(const kernels::Rows& rows, Metric metric, const CodedOptions& options,
+                  Clustering made)
       : rows_(rows, metric, made.order),
         centroids_(std::move(made.centroids)),
         starts_(std::move(made.starts)),
         ids_(std::move(made.order)),
         probe_table_(std::move(made.probe_table)),
-        rotation_(rows.dim, options.seed),
+        rotation_(rows.dim, options.clusters.seed),
         ranking_(centroids_, rotation_),
-        codes_(rows_, centroids_, starts_, rotation_) {}
+        codes_(rows_, centroids_, starts_, rotation_),
+        extra_(rows_, centroids_, starts_, rotation_, options) {}
 
   Result<std::vector<Neighbor>> search(std::span<const float> values, std::uint32_t k,
                                        const Effort& effort) const override {
@@ -109,7 +170,12 @@ class CodedSearch final : public VectorSearch {
       return rows_.order(query, found.take(), k, ids_);
     }
     thread_local Scratch scratch;
-    const std::span<SignHit> hits = scan_clusters(query, k, plan_of(effort, k), scratch);
+    std::span<SignHit> hits = scan_clusters(query, k, plan_of(effort, k), scratch);
+    if (effort.codes_only && !extra_.is_empty()) return estimate(hits, k, scratch);
+    const float limit = scratch.bounds.limit();
+    const auto end = std::remove_if(hits.begin(), hits.end(),
+                                    [limit](const SignHit& hit) { return hit.lower > limit; });
+    hits = {hits.begin(), end};
     if (!hits.empty()) compare(query, hits, k, scratch, found);
     return order(found.take(), k, scratch);
   }
@@ -118,7 +184,10 @@ class CodedSearch final : public VectorSearch {
   std::uint32_t dim() const override { return rows_.rows().dim; }
   Metric metric() const override { return rows_.metric(); }
   std::size_t resident_bytes() const override {
-    return rows_.resident_bytes() + codes_.resident_bytes() + rotation_.resident_bytes() +
+    return rows_.resident_bytes() + resident_bytes_of_codes();
+  }
+  std::size_t resident_bytes_of_codes() const override {
+    return codes_.resident_bytes() + extra_.resident_bytes() + rotation_.resident_bytes() +
            ranking_.resident_bytes() + centroids_.values().size_bytes() +
            starts_.size() * sizeof(std::size_t) + ids_.size() * sizeof(std::uint64_t);
   }
@@ -130,7 +199,8 @@ class CodedSearch final : public VectorSearch {
     return choose_probes(probe_table_, effort.recall, k, clusters);
   }
 
-  // Rows of the visited clusters whose lower bound is within the k-th upper bound.
+  // Rows of the visited clusters whose lower bound was within the k-th upper bound so far;
+  // scratch.bounds has the last one, scratch.ends where the hits of each cluster end.
   std::span<SignHit> scan_clusters(const Query& query, std::uint32_t k, const ProbePlan& plan,
                                    Scratch& scratch) const {
     scratch.rotated.resize(rotation_.padded_dim());
@@ -140,6 +210,7 @@ class CodedSearch final : public VectorSearch {
     ranking_.rank(query.for_ranking(), scratch.table, plan, ranked);
     std::size_t rows = 0;
     for (const auto& probe : ranked) rows += starts_[probe.index + 1] - starts_[probe.index];
+    scratch.ends.clear();
     if (rows == 0) return {};
     scratch.bounds.reset(std::min<std::size_t>(k, rows));
     if (scratch.hits.size() < rows) scratch.hits.resize(rows);
@@ -155,11 +226,64 @@ class CodedSearch final : public VectorSearch {
                                   .first_row = static_cast<std::uint32_t>(starts_[cluster]),
                                   .next = next},
                                  scratch.bounds, end);
+      scratch.ends.push_back(static_cast<std::size_t>(end - scratch.hits.data()));
     }
-    end = std::remove_if(
-        scratch.hits.data(), end,
-        [limit = scratch.bounds.limit()](const SignHit& hit) { return hit.lower > limit; });
     return {scratch.hits.data(), end};
+  }
+
+  // What signs leave, those that seem nearest first.
+  void choose_candidates(std::span<const SignHit> hits, std::uint32_t k, Scratch& scratch) const {
+    auto& candidates = scratch.candidates;
+    candidates.clear();
+    const float limit = scratch.bounds.limit();
+    std::size_t at = 0;
+    for (std::uint32_t visit = 0; visit < scratch.ends.size(); ++visit) {
+      for (; at < scratch.ends[visit]; ++at) {
+        if (hits[at].lower > limit) continue;
+        candidates.push_back({hits[at].lower, hits[at].estimate, hits[at].row, visit});
+      }
+    }
+    const auto first = static_cast<std::ptrdiff_t>(std::min<std::size_t>(k, candidates.size()));
+    std::nth_element(
+        candidates.begin(), candidates.begin() + first, candidates.end(),
+        [](const Candidate& a, const Candidate& b) { return a.estimate < b.estimate; });
+  }
+
+  // The k nearest by their codes. A row is left out by its signs if its bound is beyond the k-th
+  // estimate.
+  std::vector<Neighbor> estimate(std::span<const SignHit> hits, std::uint32_t k,
+                                 Scratch& scratch) const {
+    if (hits.empty()) return {};
+    choose_candidates(hits, k, scratch);
+    const auto& candidates = scratch.candidates;
+    scratch.extra.set(scratch.rotated.data(), extra_.shape());
+    scratch.bounds.reset(std::min<std::size_t>(k, candidates.size()));
+    auto& found = scratch.estimated;
+    found.clear();
+    for (std::size_t i = 0; i < candidates.size(); ++i) {
+      if (i + kFetchedAhead < candidates.size()) extra_.fetch(candidates[i + kFetchedAhead].row);
+      const Candidate& candidate = candidates[i];
+      if (candidate.lower > scratch.bounds.limit()) continue;
+      const auto [to_centroid, cluster] = scratch.ranked[candidate.visit];
+      const std::size_t place = candidate.row - starts_[cluster];
+      const auto near = scratch.extra.estimate(codes_.block(cluster, place), place % kSignBlockRows,
+                                               extra_.row(candidate.row), to_centroid);
+      if (near.estimate > scratch.bounds.limit()) continue;
+      scratch.bounds.add(near.estimate);
+      const auto squared = static_cast<double>(std::max(near.estimate, 0.0F));
+      found.push_back({metric() == Metric::cosine ? squared / 2 : squared, ids_[candidate.row]});
+    }
+    return nearest_of(found, k);
+  }
+
+  static std::vector<Neighbor> nearest_of(std::vector<Neighbor>& found, std::uint32_t k) {
+    const auto count = static_cast<std::ptrdiff_t>(std::min<std::size_t>(k, found.size()));
+    std::partial_sort(found.begin(), found.begin() + count, found.end(), is_before);
+    return {found.begin(), found.begin() + count};
+  }
+
+  static bool is_before(const Neighbor& a, const Neighbor& b) {
+    return a.distance != b.distance ? a.distance < b.distance : a.id < b.id;
   }
 
   // Those that seem nearest give a limit; of the others only rows whose bound is within it are
@@ -202,9 +326,7 @@ class CodedSearch final : public VectorSearch {
     for (std::size_t i = 0; i < items.size(); ++i) {
       items[i] = {scratch.exact[i], ids_[scratch.positions[i]]};
     }
-    std::sort(items.begin(), items.end(), [](const Neighbor& a, const Neighbor& b) {
-      return a.distance != b.distance ? a.distance < b.distance : a.id < b.id;
-    });
+    std::sort(items.begin(), items.end(), is_before);
     if (items.size() > k) items.resize(k);
     return items;
   }
@@ -222,14 +344,20 @@ class CodedSearch final : public VectorSearch {
   kernels::Rotation rotation_;
   CentroidRanking ranking_;
   SignSections codes_;
+  ExtraSection extra_;
 };
 
 }  // namespace
 
+std::unique_ptr<CodedSearch> make_coded(const kernels::Rows& rows, Metric metric,
+                                        const CodedOptions& options, base::Pool& pool) {
+  return std::make_unique<ClustersOfCodes>(rows, metric, options,
+                                           cluster_rows(rows, metric, options.clusters, pool));
+}
+
 std::unique_ptr<VectorSearch> make_coded(const kernels::Rows& rows, Metric metric,
                                          const ClusteredOptions& options, base::Pool& pool) {
-  return std::make_unique<CodedSearch>(rows, metric, options,
-                                       cluster_rows(rows, metric, options, pool));
+  return make_coded(rows, metric, CodedOptions{.clusters = options}, pool);
 }
 
 }  // namespace varve::ann

@@ -25,6 +25,8 @@ struct Effort {
   std::uint32_t nprobe = 0;  // clustered: clusters to visit; 0: from `recall`
   std::uint32_t ef = 0;      // hnsw: breadth of the search; 0: from `recall`
   double recall = 0.95;
+  // coded with extra bits: answer by the codes, without a look at a row; distances are estimates.
+  bool codes_only = false;
 };
 
 // Immutable after construction. Thread-safe.
@@ -64,5 +66,20 @@ std::unique_ptr<VectorSearch> make_clustered(const kernels::Rows& rows, Metric m
 // leave by themselves.
 std::unique_ptr<VectorSearch> make_coded(const kernels::Rows& rows, Metric metric,
                                          const ClusteredOptions& options, base::Pool& pool);
+
+// Extra bits beside the signs (kernels/extra_codes.h): 0 for none, up to 7, and one more for the
+// first `wider_dims` of the rotated dimensions, a multiple of 64.
+struct CodedOptions {
+  ClusteredOptions clusters;
+  std::uint32_t extra_bits = 0;
+  std::uint32_t wider_dims = 0;
+};
+class CodedSearch : public VectorSearch {
+ public:
+  // What a search with `codes_only` needs: all but the rows.
+  virtual std::size_t resident_bytes_of_codes() const = 0;
+};
+std::unique_ptr<CodedSearch> make_coded(const kernels::Rows& rows, Metric metric,
+                                        const CodedOptions& options, base::Pool& pool);
 
 }  // namespace varve::ann

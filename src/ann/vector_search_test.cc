@@ -35,10 +35,16 @@ const std::vector<Maker>& makers() {
          const auto pool = base::make_thread_pool(1);
          return make_clustered(rows, metric, {.clusters = 50}, *pool);
        }},
+      {"coded_extra",
+       [](const kernels::Rows& rows, Metric metric) -> std::unique_ptr<VectorSearch> {
+         const auto pool = base::make_thread_pool(1);
+         return make_coded(rows, metric,
+                           CodedOptions{.clusters = {.clusters = 50}, .extra_bits = 3}, *pool);
+       }},
       {"coded",
        [](const kernels::Rows& rows, Metric metric) {
          const auto pool = base::make_thread_pool(1);
-         return make_coded(rows, metric, {.clusters = 50}, *pool);
+         return make_coded(rows, metric, ClusteredOptions{.clusters = 50}, *pool);
        }},
   };
   return all;
@@ -64,7 +70,8 @@ INSTANTIATE_TEST_SUITE_P(All, Contract,
                          testing::Values(Case{0, Metric::euclidean}, Case{0, Metric::cosine},
                                          Case{1, Metric::euclidean}, Case{1, Metric::cosine},
                                          Case{2, Metric::euclidean}, Case{2, Metric::cosine},
-                                         Case{3, Metric::euclidean}, Case{3, Metric::cosine}),
+                                         Case{3, Metric::euclidean}, Case{3, Metric::cosine},
+                                         Case{4, Metric::euclidean}, Case{4, Metric::cosine}),
                          [](const auto& tested) {
                            return std::string(makers()[tested.param.maker].name) +
                                   (tested.param.metric == Metric::cosine ? "_cosine"
@@ -324,6 +331,43 @@ TEST(Clustered, MoreProbesNeverFindLess) {
     }
     const auto all = search->search({data.row(q * 50), 16}, 20, {.nprobe = 60});
     expect_equal(*all, *search->search({data.row(q * 50), 16}, 20, kExact));
+  }
+}
+
+// All clusters visited: only the codes decide. The same data each time, so that more bits are
+// seen to find more.
+TEST(CodesOnly, FindMoreWithEachBitAndTellTheDistance) {
+  const auto data = generate({.rows = 6000, .dim = 192, .clumps = 40, .latent = 24}, 77);
+  const auto rows = kernels::rows_of(data.values.data(), 5900, data.dim);
+  const auto pool = base::make_thread_pool(1);
+  for (const Metric metric : {Metric::euclidean, Metric::cosine}) {
+    double before = 0;
+    const auto flat = make_flat(rows, metric);
+    for (const auto& [bits, wider] : {std::pair{1U, 0U}, {2U, 64U}, {3U, 0U}, {7U, 0U}}) {
+      const auto coded = make_coded(
+          rows, metric,
+          CodedOptions{.clusters = {.clusters = 50}, .extra_bits = bits, .wider_dims = wider},
+          *pool);
+      std::size_t right = 0;
+      double apart = 0, sum = 0;
+      for (std::size_t q = 5900; q < 6000; ++q) {
+        const std::span<const float> query(data.row(q), data.dim);
+        const auto wanted = flat->search(query, 10, kExact);
+        const auto found = coded->search(query, 10, {.nprobe = 50, .codes_only = true});
+        ASSERT_TRUE(wanted && found);
+        ASSERT_EQ(found->size(), 10U);
+        for (const Neighbor& near : *found) {
+          for (const Neighbor& true_near : *wanted) right += near.id == true_near.id;
+        }
+        apart += std::abs(found->front().distance - wanted->front().distance);
+        sum += wanted->front().distance;
+      }
+      const double recall = static_cast<double>(right) / 1000;
+      EXPECT_GT(recall, before) << bits;
+      EXPECT_LT(apart, sum * (bits == 7 ? 0.01 : 0.2)) << bits;
+      before = recall;
+    }
+    EXPECT_GT(before, 0.97);
   }
 }
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "kernels/distance.h"
+#include "kernels/extra_codes.h"
 #include "kernels/rotation.h"
 #include "kernels/sign_codes.h"
 #include "kernels/top_k.h"
@@ -209,6 +210,58 @@ void sign_scan(benchmark::State& state) {
       benchmark::Counter(done, benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
 }
 BENCHMARK(sign_scan)->Arg(128)->Arg(832)->Arg(1024)->Arg(1536);
+
+// Arguments: dimension, bits, wider dimensions.
+ExtraShape shape_of(const benchmark::State& state) {
+  return {static_cast<std::uint32_t>(state.range(0)), static_cast<std::uint32_t>(state.range(1)),
+          static_cast<std::uint32_t>(state.range(2))};
+}
+
+void extra_encode(benchmark::State& state) {
+  const ExtraShape shape = shape_of(state);
+  std::mt19937 random(1);
+  std::normal_distribution<float> normal;
+  std::vector<float> row(shape.padded_dim);
+  for (float& value : row) value = normal(random);
+  const std::vector<float> centroid = random_floats(shape.padded_dim);
+  std::vector<std::byte> out(extra_row_bytes(shape));
+  for (auto _ : state) {
+    encode_extra(row.data(), centroid.data(), shape, out.data());
+    benchmark::ClobberMemory();
+  }
+}
+BENCHMARK(extra_encode)->Args({768, 2, 448})->Args({768, 3, 0})->Args({768, 7, 0});
+
+// One row of one block, in the first-level cache.
+void extra_estimate(benchmark::State& state) {
+  const ExtraShape shape = shape_of(state);
+  const auto row = random_floats(shape.padded_dim);
+  std::vector<std::byte> block(sign_block_bytes(shape.padded_dim)), out(extra_row_bytes(shape));
+  encode_signs(row.data(), row.data(), shape.padded_dim, 5, block.data());
+  encode_extra(row.data(), row.data(), shape, out.data());
+  ExtraQuery query;
+  query.set(row.data(), shape);
+  for (auto _ : state) {
+    benchmark::DoNotOptimize(query.estimate(block.data(), 5, out.data(), 1));
+    benchmark::ClobberMemory();
+  }
+}
+BENCHMARK(extra_estimate)
+    ->Args({768, 2, 0})
+    ->Args({768, 2, 448})
+    ->Args({768, 3, 0})
+    ->Args({768, 7, 0});
+
+void extra_query(benchmark::State& state) {
+  const ExtraShape shape = shape_of(state);
+  const auto row = random_floats(shape.padded_dim);
+  ExtraQuery query;
+  for (auto _ : state) {
+    query.set(row.data(), shape);
+    benchmark::ClobberMemory();
+  }
+}
+BENCHMARK(extra_query)->Args({768, 3, 0});
 
 void exact(benchmark::State& state) {
   const auto dim = static_cast<std::uint32_t>(state.range(0));

@@ -1,10 +1,10 @@
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cmath>
 #include <cstring>
 #include <span>
 
+#include "kernels/bf16.h"
 #include "kernels/sign_codes.h"
 #include "kernels/target.h"
 
@@ -116,12 +116,6 @@ constexpr std::size_t kDimMax = 4096;
 // Of the error in units of its spread: RaBitQ's choice. 1.2 loses a third of a point of recall.
 constexpr double kSpread = 1.9;
 
-// Rounds to nearest, ties to even; NaN does not occur.
-std::uint16_t bf16_of(double value) {
-  const auto bits = std::bit_cast<std::uint32_t>(static_cast<float>(value));
-  return static_cast<std::uint16_t>((bits + 0x7FFF + (bits >> 16 & 1)) >> 16);
-}
-
 template <typename T>
 void store(std::byte* at, std::size_t place, T value) {
   std::memcpy(at + place * sizeof(T), &value, sizeof(T));
@@ -157,8 +151,7 @@ void encode_signs(const float* rotated, const float* rotated_centroid, std::uint
   std::byte* const factors = block + std::size_t{padded_dim} * 4;
   // What rounding `rescale` to bf16 does to the estimate is taken back as far as it is known.
   const std::uint16_t rounded = bf16_of(rescale);
-  const auto used =
-      static_cast<double>(std::bit_cast<float>(static_cast<std::uint32_t>(rounded) << 16));
+  const auto used = static_cast<double>(float_of_bf16(rounded));
   store(factors, place, static_cast<float>(sums.of_squares + 2 * used * sums.with_centroid));
   store(factors + 4 * kSignBlockRows, place, rounded);
   store(factors + 6 * kSignBlockRows, place,
