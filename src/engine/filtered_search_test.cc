@@ -4,9 +4,12 @@
 #include <gtest/gtest.h>
 
 #include <functional>
+#include <nlohmann/json.hpp>
 #include <set>
 
 #include "ann/test_data.h"
+#include "engine/filter/filter_samples.h"
+#include "engine/filter/naive_filter.h"
 #include "engine/test_env.h"
 
 namespace varve::engine {
@@ -176,12 +179,91 @@ TEST_P(FilteredSearch, PinnedAndWithLittleMemoryAnswersAreTheSame) {
 TEST(FilteredSearch, AMalformedFilterIsInvalid) {
   Process process(store::make_memory_store(test_clock()), 1);
   const auto index = *process.database().create_index(kFiltered, {2, Metric::euclidean}, false);
-  QueryOptions options;
-  options.filter = R"({"a":{"$near":1}})";
-  const auto answer = index->query(std::vector<float>{1, 2}, options);
-  ASSERT_FALSE(answer);
-  EXPECT_EQ(answer.error().kind, ErrorKind::invalid);
-  EXPECT_THAT(answer.error().message, testing::HasSubstr("$near"));
+  const auto message = [&](std::string_view filter) {
+    QueryOptions options;
+    options.filter = filter;
+    const auto answer = index->query(std::vector<float>{1, 2}, options);
+    if (!answer) {
+      EXPECT_EQ(answer.error().kind, ErrorKind::invalid);
+    }
+    return answer ? "" : answer.error().message;
+  };
+  EXPECT_EQ(message(" { } "), "");
+  EXPECT_EQ(message(R"({"a":1})"), "");
+  EXPECT_THAT(message(R"({"a":{"$near":1}})"), testing::HasSubstr("$near"));
+  EXPECT_EQ(message(R"({"a":{"$gt":"x"}})"), R"(filter: $gt of "a" wants a number, not a string)");
+  EXPECT_EQ(message(R"({"a":1})"), "") << "also after one that is malformed";
+}
+
+// Rows of clusters, of the tail and of both, some without metadata: the same keys as
+// docs/filters.md read word by word.
+TEST(FilteredSearch, RandomFiltersOfAWholeIndexFindWhatTheNaiveReadingDoes) {
+  constexpr std::size_t kCount = 500;
+  Process process(store::make_memory_store(test_clock()), 1);
+  const auto index = *process.database().create_index(kFiltered, {2, Metric::euclidean}, false);
+  FilterSampler sampler(kSeed);
+  base::Random random(kSeed);
+  std::map<std::string, std::string> texts;
+  std::size_t matched = 0;
+  for (int round = 0; round < 12; ++round) {
+    sampler.begin_part();
+    std::vector<VectorRecord> records;
+    for (std::size_t i = 0; i < kCount / 2; ++i) {
+      const std::string key = fmt::format("k{}", random.below(kCount));
+      texts[key] = sampler.metadata();
+      records.push_back({key, random_vector(random, 2), texts[key]});
+    }
+    ASSERT_TRUE(index->put(records));
+    if (round % 3 != 2) {
+      ASSERT_TRUE(index->fold());
+    }
+    if (round == 6) {
+      ASSERT_TRUE(index->compact({}));
+    }
+    for (int i = 0; i < 40; ++i) {
+      QueryOptions options = exact_query(kCount);
+      const std::string filter = sampler.filter();
+      options.filter = filter;
+      const auto answer = index->query(std::vector<float>{0, 0}, options);
+      ASSERT_TRUE(answer) << filter << ": " << answer.error().message;
+      std::set<std::string> found, expected;
+      for (const Hit& hit : answer->hits) found.insert(hit.key);
+      for (const auto& [key, text] : texts) {
+        const auto row = text.empty() ? nlohmann::json() : nlohmann::json::parse(text);
+        if (naive_matches(nlohmann::json::parse(filter), row)) expected.insert(key);
+      }
+      ASSERT_EQ(found, expected) << filter;
+      matched += found.size();
+    }
+  }
+  EXPECT_GT(matched, 1000U);
+}
+
+TEST(FilteredSearch, APartOfWhichNoRowMatchesCostsItsColumnsOnly) {
+  const auto store = store::make_memory_store(test_clock());
+  std::vector<VectorRecord> records;
+  base::Random random(kSeed);
+  for (std::size_t i = 0; i < 3'000; ++i) {
+    records.push_back({fmt::format("k{}", i), random_vector(random, 64), R"({"a":1})"});
+  }
+  {
+    Process writer(store, 1);
+    const auto index = *writer.database().create_index(kFiltered, {64, Metric::euclidean}, false);
+    VectorSource source(records);
+    ASSERT_TRUE(index->import(source, {}));
+  }
+  const auto bytes = [&](std::string_view filter) {
+    Process reader(store, 2);
+    QueryOptions options;
+    options.filter = filter;
+    const auto index = *reader.database().open_index(kFiltered);
+    const auto snapshot = *index->snapshot();
+    const auto answer = *snapshot->query(std::vector<float>(64, 0.5F), options);
+    EXPECT_EQ(answer.performance.rows_compared == 0, answer.hits.empty());
+    EXPECT_LE(answer.performance.rows_scanned, records.size()) << "each row once";
+    return answer.performance.store_bytes;
+  };
+  EXPECT_LT(bytes(R"({"a":2})") * 10, bytes(R"({"a":1})"));
 }
 
 }  // namespace

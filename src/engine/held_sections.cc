@@ -5,6 +5,12 @@
 #include "engine/generation.h"
 
 namespace varve::engine {
+namespace {
+
+// Parts whose columns are on their way while others are asked.
+constexpr std::size_t kPartsAhead = 4;
+
+}  // namespace
 
 void HeldSections::start(const Env& env, const View& view, std::span<const std::uint32_t> parts) {
   std::apply([](auto&... views) { (views.clear(), ...); }, held_);
@@ -42,7 +48,9 @@ Status HeldSections::apply(const Filter& filter) {
 
 Status HeldSections::ask_columns(const Filter& filter, std::span<const std::uint32_t> places) {
   VARVE_CHECK(hold<AttributesView>(places));
-  for (const std::uint32_t place : places) {
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    if (i + kPartsAhead < places.size()) at<AttributesView>(places[i + kPartsAhead]).fetch();
+    const std::uint32_t place = places[i];
     const bool is_sure = masks_.add(filter, parts_[place], part(place), at<AttributesView>(place));
     if (!is_sure) unsure_.push_back(place);
   }

@@ -236,8 +236,7 @@ class Search {
   Status visit_matches() {
     VARVE_CHECK(apply_filter());
     while (!every_row_ && !options_.nprobe) {
-      const std::size_t more =
-          live_chosen_ > 0 ? clusters_for_matches() : cost_.nprobe * kWidenFactor;
+      const std::size_t more = clusters_for_matches();
       const double worth = static_cast<double>(cost_.nprobe) * (1 + kWidenShareMin);
       if (static_cast<double>(more) < worth) return {};
       visit(more);
@@ -248,16 +247,20 @@ class Search {
 
   // The k nearest of one row in n that matches are about the k * n nearest of all.
   std::size_t clusters_for_matches() const {
+    // Where columns have to be fetched, a guess of one would fetch nearly all.
+    if (live_chosen_ == 0 && !scratch.held.is_resident()) return cost_.nprobe * kWidenFactor;
     const std::size_t clusters = generation_.cluster_ids().size();
     const double wanted = static_cast<double>(options_.k) * static_cast<double>(rows_chosen_) /
-                          static_cast<double>(live_chosen_);
+                          static_cast<double>(std::max<std::size_t>(live_chosen_, 1));
     const auto table_k = static_cast<std::uint32_t>(std::min(wanted, kFittedKMax));
     const ann::ProbePlan plan =
         ann::choose_probes(generation_.manifest().probe_table, options_.recall, table_k,
                            static_cast<std::uint32_t>(clusters));
     const double scale = std::pow(std::max(1.0, wanted / kFittedKMax), kProbesPerK);
     const double nprobe = static_cast<double>(plan.nprobe) * scale;
-    return nprobe < static_cast<double>(clusters) ? static_cast<std::size_t>(nprobe) : clusters;
+    // Comparing half of the centroids costs more than asking the columns of the other half.
+    const double most = static_cast<double>(clusters) / (scratch.held.is_resident() ? 2 : 1);
+    return nprobe < most ? static_cast<std::size_t>(nprobe) : clusters;
   }
 
   void raise_to_rows_min(ann::ProbePlan& plan) const {

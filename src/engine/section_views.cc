@@ -156,6 +156,17 @@ bool AttributesView::open(cache::Handle prepared, const PartSlot& slot, const Se
   return true;
 }
 
+void AttributesView::fetch() const {
+  // Of more than a few fields, most are not asked.
+  constexpr std::size_t kBytesMax = 1024;
+  const auto all = bytes.bytes();
+  for (std::size_t at = 0; at < std::min(all.size(), kBytesMax); at += 64) {
+    __builtin_prefetch(all.data() + at);
+  }
+  __builtin_prefetch(columns.columns().data());
+  __builtin_prefetch(columns.summary().fields.data());
+}
+
 bool RowsView::open(cache::Handle prepared, const PartSlot& slot, const SectionContext& context) {
   const auto all = prepared.bytes();
   const std::size_t size = rows_bytes(slot.ref);

@@ -78,6 +78,8 @@ struct AttributesView {
   format::Attributes columns;  // borrows `bytes`
 
   bool open(cache::Handle prepared, const PartSlot& slot, const SectionContext& context);
+  // Asks for what a filter will look at soon.
+  void fetch() const;
 };
 
 struct MetadataView {

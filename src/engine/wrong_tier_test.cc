@@ -18,7 +18,8 @@ std::vector<VectorRecord> records(std::size_t count, std::uint64_t seed) {
   base::Random random(seed);
   std::vector<VectorRecord> made(count);
   for (std::size_t i = 0; i < count; ++i) {
-    made[i] = {fmt::format("key-{:05}", i), random_vector(random, kDim), "{}"};
+    made[i] = {fmt::format("key-{:05}", i), random_vector(random, kDim),
+               fmt::format(R"({{"n":{}}})", i)};
   }
   return made;
 }
@@ -124,6 +125,21 @@ TEST_P(WrongWords, InTheEndsOfKeysAreRefused) {
 TEST_P(WrongWords, InTheEndsOfMetadataAreRefused) {
   expect_answers_from_the_store(format::Section::metadata,
                                 [](std::string& text) { write_word(text, 0, 0x7FFF'FFFF); });
+}
+
+TEST_P(WrongWords, InTheColumnsAreRefused) {
+  const auto count = [&] {
+    QueryOptions options = exact_query(10);
+    options.filter = R"({"n":{"$lt":3}})";
+    const auto result = index_->query(std::vector<float>(kDim, 1.0F), options);
+    EXPECT_TRUE(result) << (result ? "" : result.error().message);
+    return result ? result->hits.size() : 0;
+  };
+  EXPECT_EQ(count(), 3U);
+  // The last bytes are codes and strings of the last column.
+  tier_->alter(format::Section::attributes,
+               [](std::string& text) { write_word(text, text.size() - 8, 0x7F7F'7F7F); });
+  EXPECT_EQ(count(), 3U);
 }
 
 TEST_P(WrongWords, InTheExtremeRowsAreRefused) {

@@ -1,7 +1,8 @@
 #include "engine/filter/code_ranges.h"
 
-#include <algorithm>
+#include <limits>
 #include <numeric>
+#include <span>
 
 namespace varve::engine {
 namespace {
@@ -15,6 +16,21 @@ void add(std::vector<CodeRange>& ranges, std::uint32_t first, std::uint32_t end)
   } else {
     ranges.push_back({first, end});
   }
+}
+
+// The first number for which `is_before` is false. REQUIRES: it is true of a front part of them. A
+// step is a move and no branch: where the numbers of many parts are searched, half of the branches
+// would be guessed wrongly.
+template <typename F>
+const double* partition(std::span<const double> numbers, const F& is_before) {
+  const double* first = numbers.data();
+  std::size_t left = numbers.size();
+  while (left > 1) {
+    const std::size_t half = left / 2;
+    first += is_before(first[half - 1]) ? half : 0;
+    left -= half;
+  }
+  return first + (left == 1 && is_before(*first) ? 1 : 0);
 }
 
 // The first string of the column for which `is_before` is false. REQUIRES: it is true of a front
@@ -40,9 +56,9 @@ void add_values(const FilterTerm& term, const AttributeColumn& column,
   if (term.hits_true) add(ranges, format::kCodeTrue, format::kCodeTrue + 1);
   const auto numbers = column.numbers;
   for (const double number : term.numbers) {
-    const auto at = std::lower_bound(numbers.begin(), numbers.end(), number);
-    if (at == numbers.end() || *at != number) continue;
-    const auto code = format::kCodeNumbers + static_cast<std::uint32_t>(at - numbers.begin());
+    const double* const at = partition(numbers, [&](double other) { return other < number; });
+    if (at == numbers.data() + numbers.size() || *at != number) continue;
+    const auto code = format::kCodeNumbers + static_cast<std::uint32_t>(at - numbers.data());
     add(ranges, code, code + 1);
   }
   for (const std::string& text : term.strings) {
@@ -55,14 +71,19 @@ void add_values(const FilterTerm& term, const AttributeColumn& column,
 void add_interval(const FilterTerm& term, const AttributeColumn& column,
                   std::vector<CodeRange>& ranges) {
   const auto numbers = column.numbers;
-  const auto code = [&](auto at) {
-    return format::kCodeNumbers + static_cast<std::uint32_t>(at - numbers.begin());
+  // Of the first number that is not below `bound`, or not up to it.
+  const auto code = [&](double bound, bool up_to) {
+    const double* const at =
+        up_to ? partition(numbers, [bound](double number) { return number <= bound; })
+              : partition(numbers, [bound](double number) { return number < bound; });
+    return format::kCodeNumbers + static_cast<std::uint32_t>(at - numbers.data());
   };
-  const auto low = term.low_open ? std::upper_bound(numbers.begin(), numbers.end(), term.low)
-                                 : std::lower_bound(numbers.begin(), numbers.end(), term.low);
-  const auto high = term.high_open ? std::lower_bound(numbers.begin(), numbers.end(), term.high)
-                                   : std::upper_bound(numbers.begin(), numbers.end(), term.high);
-  add(ranges, code(low), code(high));
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  const std::uint32_t first =
+      term.low == -kInfinity ? format::kCodeNumbers : code(term.low, term.low_open);
+  const std::uint32_t end =
+      term.high == kInfinity ? column.code_of_string(0) : code(term.high, !term.high_open);
+  add(ranges, first, end);
 }
 
 void add_prefix(const FilterTerm& term, const AttributeColumn& column,

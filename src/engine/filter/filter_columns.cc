@@ -142,6 +142,10 @@ class ColumnFold {
     if (node.kind == NodeKind::term) return term(terms_[node.term], level);
     this->node(at, level);
     while (at < node.end) {
+      if (node.kind == NodeKind::all && none(possible(level))) {
+        at = node.end;
+        return;
+      }
       this->node(at, level + 1);
       std::uint64_t* const into = certain(level);
       const std::uint64_t* const from = certain(level + 1);
@@ -152,6 +156,9 @@ class ColumnFold {
   }
 
  private:
+  bool none(const std::uint64_t* bitmap) const {
+    return std::all_of(bitmap, bitmap + words_, [](std::uint64_t word) { return word == 0; });
+  }
   void fill(std::uint64_t* bitmap, bool value) {
     std::fill(bitmap, bitmap + words_, value ? ~std::uint64_t{0} : 0);
     trim(bitmap);
