@@ -99,20 +99,6 @@ TEST_P(ResidentQuery, AllocatesNothingAndTakesNoLock) {
   }
 }
 
-TEST_P(ResidentQuery, AllocatesNothingAndTakesNoLockWithAFilter) {
-  CachedProcess process(imported(GetParam()), {});
-  const auto index = process.index();
-  ASSERT_TRUE(index->pin(std::chrono::seconds(0), {}));
-  const auto snapshot = *index->snapshot();
-  for (const std::size_t rows : {kRows / 2, kRows / 100}) {
-    QueryOptions options;
-    options.filter = fmt::format(R"({{"row":{{"$lt":{}}}}})", rows);
-    const Counted found = counted(*snapshot, options);
-    EXPECT_EQ(found.allocations, 0U) << rows;
-    EXPECT_EQ(found.locks, 0U) << rows;
-  }
-}
-
 TEST_P(ResidentQuery, IsToldFromOneThatIsNot) {
   CachedProcess process(imported(GetParam()), {});
   const auto snapshot = *process.index()->snapshot();
