@@ -2,8 +2,6 @@
 
 #include <cmath>
 
-#include "kernels/top_k.h"
-
 namespace varve::engine {
 namespace {
 
@@ -34,15 +32,15 @@ void score_part(const HeldSections& held, const RowScorer& scorer, std::uint32_t
 
 Status FullScan::score(HeldSections& held, const RowScorer& scorer) {
   std::size_t rows = 0;
-  std::vector<std::uint32_t> places;
+  places_.clear();
   begins_.clear();
   for (std::uint32_t place = 0; place < held.parts().size(); ++place) {
-    if (held.live_rows(place) > 0) places.push_back(place);
+    if (held.live_rows(place) > 0) places_.push_back(place);
     begins_.push_back(rows);
     rows += held.part(place).slot->ref.rows;
   }
   distances_.resize(rows);
-  for (std::span<const std::uint32_t> rest = places; !rest.empty();) {
+  for (std::span<const std::uint32_t> rest = places_; !rest.empty();) {
     const auto group = rest.first(held.count_within(rest, {format::Section::rows}));
     VARVE_CHECK(held.hold<RowsView>(group));
     for (const std::uint32_t place : group) {
@@ -55,13 +53,13 @@ Status FullScan::score(HeldSections& held, const RowScorer& scorer) {
 }
 
 void FullScan::nearest(const HeldSections& held, const RowScorer& scorer, std::size_t capacity,
-                       bool exactly, std::vector<std::uint64_t>& ids) const {
+                       bool exactly, std::vector<std::uint64_t>& ids) {
   ids.clear();
-  kernels::TopK top(capacity);
+  top_.reset(capacity);
   for_parts(held, distances_.data(), [&](std::size_t place, const PartView& part, const float* at) {
-    top.add_block(at, part.slot->ref.rows, row_id(place, 0), held.skip(place));
+    top_.add_block(at, part.slot->ref.rows, row_id(place, 0), held.skip(place));
   });
-  const auto found = top.take();
+  const auto found = top_.sorted();
   if (found.empty()) return;
   // Distances that overflow are all equal: the exact ones decide. NaN, which only damaged rows
   // give, is no candidate.

@@ -8,6 +8,7 @@
 #include "base/result.h"
 #include "engine/held_sections.h"
 #include "engine/row_scorer.h"
+#include "kernels/top_k.h"
 
 namespace varve::engine {
 
@@ -20,11 +21,13 @@ class FullScan {
   // Rows (row_id) that may be among the `capacity` nearest: every one that can be in exact
   // arithmetic if `exactly`, else the nearest by float32. REQUIRES: scored.
   void nearest(const HeldSections& held, const RowScorer& scorer, std::size_t capacity,
-               bool exactly, std::vector<std::uint64_t>& ids) const;
+               bool exactly, std::vector<std::uint64_t>& ids);
 
  private:
-  std::vector<float> distances_;     // part by part
-  std::vector<std::size_t> begins_;  // of each place in distances_
+  std::vector<float> distances_;       // part by part
+  std::vector<std::size_t> begins_;    // of each place in distances_
+  std::vector<std::uint32_t> places_;  // with rows that count
+  kernels::TopK top_{0};
 };
 
 }  // namespace varve::engine

@@ -116,7 +116,7 @@ class HeldBytes : public testing::TestWithParam<Metric> {
   }
 
   static constexpr std::uint64_t kWide = 64ULL << 20;
-  static constexpr std::uint64_t kNarrow = 60'000;  // no less than the largest section
+  static constexpr std::uint64_t kNarrow = 64'000;  // no less than the largest section
   std::shared_ptr<store::ObjectStore> store_ = store::make_memory_store(test_clock());
 };
 INSTANTIATE_TEST_SUITE_P(Metrics, HeldBytes, testing::Values(Metric::euclidean, Metric::cosine));

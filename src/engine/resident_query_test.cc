@@ -1,5 +1,6 @@
 // A query of a pinned index allocates nothing and takes no lock. Counted under ASan, whose runtime
 // tells of every allocation; other builds skip it.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "engine/section_cache_test.h"
@@ -87,15 +88,33 @@ TEST_P(ResidentQuery, AllocatesNothingAndTakesNoLock) {
   const auto index = process.index();
   ASSERT_TRUE(index->pin(std::chrono::seconds(0), {}));
   const auto snapshot = *index->snapshot();
-  for (const bool metadata : {false, true}) {
-    for (const std::uint32_t k : {1U, 10U, 100U}) {
-      QueryOptions options;
-      options.k = k;
-      options.include_metadata = metadata;
-      const Counted found = counted(*snapshot, options);
-      EXPECT_EQ(found.allocations, 0U) << k << metadata;
-      EXPECT_EQ(found.locks, 0U) << k << metadata;
+  // By codes, and by all rows, as the recall that is wanted takes.
+  for (const auto nprobe : {std::optional<std::uint32_t>(16), std::optional<std::uint32_t>()}) {
+    for (const bool metadata : {false, true}) {
+      for (const std::uint32_t k : {1U, 10U, 100U}) {
+        QueryOptions options;
+        options.k = k;
+        options.nprobe = nprobe;
+        options.include_metadata = metadata;
+        const Counted found = counted(*snapshot, options);
+        EXPECT_EQ(found.allocations, 0U) << k << metadata << nprobe.has_value();
+        EXPECT_EQ(found.locks, 0U) << k << metadata << nprobe.has_value();
+      }
     }
+  }
+}
+
+TEST_P(ResidentQuery, AllocatesNothingAndTakesNoLockWithAFilter) {
+  CachedProcess process(imported(GetParam()), {});
+  const auto index = process.index();
+  ASSERT_TRUE(index->pin(std::chrono::seconds(0), {}));
+  const auto snapshot = *index->snapshot();
+  for (const std::size_t rows : {kRows / 2, kRows / 100}) {
+    QueryOptions options;
+    options.filter = fmt::format(R"({{"row":{{"$lt":{}}}}})", rows);
+    const Counted found = counted(*snapshot, options);
+    EXPECT_EQ(found.allocations, 0U) << rows;
+    EXPECT_EQ(found.locks, 0U) << rows;
   }
 }
 

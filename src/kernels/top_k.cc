@@ -62,8 +62,13 @@ std::uint64_t within_tail(const float* distances, std::size_t count, float limit
 
 }  // namespace
 
-TopK::TopK(std::size_t k) : k_(k) {
-  if (k_ == 0) threshold_ = -std::numeric_limits<float>::infinity();
+TopK::TopK(std::size_t k) { reset(k); }
+
+void TopK::reset(std::size_t k) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  k_ = k;
+  threshold_ = k == 0 ? -kInfinity : kInfinity;
+  held_.clear();
 }
 
 void TopK::add(float distance, std::uint64_t id) {
@@ -96,12 +101,17 @@ void TopK::add_block(const float* distances, std::size_t count, std::uint64_t ba
   }
 }
 
-std::vector<Scored> TopK::take() {
+std::span<const Scored> TopK::sorted() {
   compact();
   std::sort(held_.begin(), held_.end());
-  threshold_ =
-      k_ == 0 ? -std::numeric_limits<float>::infinity() : std::numeric_limits<float>::infinity();
-  return std::exchange(held_, {});
+  return held_;
+}
+
+std::vector<Scored> TopK::take() {
+  sorted();
+  std::vector<Scored> taken = std::exchange(held_, {});
+  reset(k_);
+  return taken;
 }
 
 std::size_t TopK::size() const { return std::min(held_.size(), k_); }

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <limits>
+#include <span>
 #include <vector>
 
 namespace varve::kernels {
@@ -21,6 +22,8 @@ struct Scored {
 class TopK {
  public:
   explicit TopK(std::size_t k);
+  // Empty, for another k; the memory stays.
+  void reset(std::size_t k);
 
   // Candidates at or above this distance cannot enter (infinity until k are held). Equal ones may
   // still enter by a smaller id, so test with `>`. NaN never enters.
@@ -29,7 +32,9 @@ class TopK {
   // Adds ids base_id + i for every i whose bit in `skip` (64 rows a word; may be null) is 0.
   void add_block(const float* distances, std::size_t count, std::uint64_t base_id,
                  const std::uint64_t* skip);
-  // Sorted; leaves the object empty.
+  // The k first, sorted. Valid until something is added or taken.
+  std::span<const Scored> sorted();
+  // The same; leaves the object empty.
   std::vector<Scored> take();
   std::size_t size() const;
 
@@ -37,7 +42,7 @@ class TopK {
   void compact();
 
   // held_ may grow to twice k_; the threshold is that of the last compaction.
-  std::size_t k_;
+  std::size_t k_ = 0;
   float threshold_ = std::numeric_limits<float>::infinity();
   std::vector<Scored> held_;
 };
