@@ -4,33 +4,43 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <memory>
 #include <span>
 #include <utility>
 
 namespace varve::cache {
 
-// What keeps the bytes of a handle alive: a count and flags in one word. The low half counts pins.
+// What keeps the bytes of a handle alive: a count and flags in one word. The lowest 25 bits count
+// pins.
 // Live: in its tier, pinning is allowed. Dying: taken out and needed by counted handles only, to be
 // given back by whoever lets go last. Neither: free, being filled, or taken out a moment ago; pins
 // that come then are mistakes of readers without a lock and go away again.
 struct Pinned {
-  static constexpr std::uint64_t kLive = std::uint64_t{1} << 63;
-  static constexpr std::uint64_t kDying = std::uint64_t{1} << 62;
+  static constexpr std::uint32_t kLive = std::uint32_t{1} << 31;
+  static constexpr std::uint32_t kDying = std::uint32_t{1} << 30;
   // Belongs to handles only: given back by deleting it, not by a tier.
-  static constexpr std::uint64_t kAlone = std::uint64_t{1} << 61;
+  static constexpr std::uint32_t kAlone = std::uint32_t{1} << 29;
+  // For tiers; they mean nothing here.
+  static constexpr std::uint32_t kMarkOne = std::uint32_t{1} << 25;
+  static constexpr std::uint32_t kMarks = 15 * kMarkOne;
 
-  std::atomic<std::uint64_t> state{0};
+  std::atomic<std::uint32_t> state{0};
 
-  // REQUIRES: the caller holds a pin already.
-  void pin_again() { state.fetch_add(1, std::memory_order_relaxed); }
+  // REQUIRES: the caller holds a pin already. Ends the process long before the count runs over:
+  // the handles alone would take a gigabyte.
+  void pin_again() {
+    constexpr std::uint32_t kPinsMax = kMarkOne / 2;
+    if ((state.fetch_add(1, std::memory_order_relaxed) & (kMarkOne - 1)) >= kPinsMax) std::abort();
+  }
   // Whoever takes the last pin of a dying one off makes it free in the same step; nobody else
   // touches it afterwards.
   void unpin() {
-    std::uint64_t seen = state.load(std::memory_order_relaxed);
+    constexpr std::uint32_t kStays = kAlone | kMarks;
+    std::uint32_t seen = state.load(std::memory_order_relaxed);
     while (true) {
-      const bool last = (seen & ~kAlone) == (kDying | 1);
-      const std::uint64_t next = last ? seen & kAlone : seen - 1;
+      const bool last = (seen & ~kStays) == (kDying | 1);
+      const std::uint32_t next = last ? seen & kStays : seen - 1;
       if (!state.compare_exchange_weak(seen, next, std::memory_order_acq_rel,
                                        std::memory_order_relaxed)) {
         continue;
@@ -38,6 +48,15 @@ struct Pinned {
       if (last) give_back();
       return;
     }
+  }
+  // Of one that was taken out. True: no counted handle needs it and it is free now; false: the last
+  // of them makes it so.
+  bool start_dying() {
+    std::uint32_t seen = state.fetch_or(kDying, std::memory_order_acq_rel) | kDying;
+    while ((seen & ~kMarks) == kDying) {
+      if (state.compare_exchange_weak(seen, seen & kMarks, std::memory_order_acq_rel)) return true;
+    }
+    return false;
   }
 
  private:

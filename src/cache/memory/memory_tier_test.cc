@@ -374,8 +374,8 @@ TEST(MemoryTable, EndsASearchAlsoIfEveryBucketWasOverrun) {
     std::vector<Entry*> run;
     for (std::uint64_t n = 0; n < 31; ++n) {
       run.push_back(slab.take());
-      run.back()->hash = (first + n / 6 % 5) % 16;
-      if (n == 30) run.back()->hash = first % 16;
+      run.back()->rest().hash = (first + n / 6 % 5) % 16;
+      if (n == 30) run.back()->rest().hash = first % 16;
       table.insert(*run.back());
     }
     for (std::size_t n = 0; n < 30; ++n) table.remove(*run[n]);

@@ -32,7 +32,7 @@ Shard::~Shard() = default;
 
 inline bool Shard::is_live(const Entry& entry, const Key& key) {
   return (entry.state.load(std::memory_order_seq_cst) & Pinned::kLive) != 0 &&
-         entry.hash == key.hash && entry.key() == key.bytes;
+         entry.hash() == key.hash && entry.key() == key.bytes;
 }
 
 Entry* Shard::announce(std::atomic<Pinned*>& word, const Key& key) const {
@@ -64,24 +64,24 @@ Entry* Shard::count_pin(const Key& key) const {
 }
 
 inline Handle Shard::handle_of(Entry& entry, std::atomic<Pinned*>* word) {
-  std::uint64_t raw = entry.payload_bytes;
-  if (entry.method != 0) raw = entry.block->raw_bytes;
+  const EntryRest& rest = entry.rest();
+  std::uint64_t raw = rest.payload_bytes;
+  if (rest.method != 0) raw = rest.block->raw_bytes;
   std::int64_t expires_ms = 0;
   if (entry.is_marked(Entry::kExpires)) [[unlikely]] {
-    expires_ms = entry.block->expires_ms;
+    expires_ms = rest.block->expires_ms;
   }
-  return Handle(&entry, {entry.payload(), entry.payload_bytes}, entry.method, raw, word,
-                expires_ms);
+  return Handle(&entry, entry.payload(), rest.method, raw, word, expires_ms);
 }
 
 void Shard::note_hit(const ThreadRecord& me, Entry& entry) {
   shared_->counts.add(me, MemoryShared::hits);
   if (hit_marks_.marks != nullptr) {
-    hit_marks_.marks->raise(entry.slot, hit_marks_.most);
+    hit_marks_.marks->raise(entry.slot(), hit_marks_.most);
   } else if (touch_is_concurrent_) {
-    policy_->touch(entry.slot);
+    policy_->touch(entry.slot());
   } else {
-    touch_locked(entry, entry.slot);
+    touch_locked(entry, entry.slot());
   }
 }
 
@@ -123,8 +123,9 @@ __attribute__((no_stack_protector)) Handle Shard::get(const Key& key) {
     return search(*me, key, word);
   }
   shared_->counts.add(*me, MemoryShared::hits);
-  hit_marks_.marks->raise(entry->slot, hit_marks_.most);
-  return Handle(entry, {entry->payload(), entry->payload_bytes}, 0, entry->payload_bytes, word);
+  hit_marks_.marks->raise(entry->slot(), hit_marks_.most);
+  const std::span<const std::byte> payload = entry->plain_payload();
+  return Handle(entry, payload, 0, payload.size(), word);
 }
 
 // Of this thread.
@@ -160,7 +161,7 @@ Handle Shard::get_locked(const Key& key) {
 Entry* Shard::find(const Key& key) const {
   Entry* found = nullptr;
   table_.search(key.hash, [&](Entry& entry) {
-    if (entry.hash != key.hash || entry.key() != key.bytes) return false;
+    if (entry.hash() != key.hash || entry.key() != key.bytes) return false;
     found = &entry;
     return true;
   });
@@ -175,7 +176,7 @@ bool Shard::contains(const Key& key) const {
 }
 
 bool Shard::has_expired(const Entry& entry) const {
-  return entry.is_marked(Entry::kExpires) && entry.block->expires_ms <= shared_->now_ms();
+  return entry.is_marked(Entry::kExpires) && entry.block()->expires_ms <= shared_->now_ms();
 }
 
 std::uint64_t Shard::overhead_bytes() const {
@@ -194,31 +195,20 @@ std::uint64_t Shard::waiting_bytes_max() const {
 }
 
 std::uint64_t Shard::policy_charge(const Entry& entry) const {
-  return capacity_.bytes > 0 || capacity_.items == 0 ? entry.block->charge : 1;
-}
-
-std::uint8_t Shard::marks_of_new(const Entry& entry) const {
-  if (entry.block->expires_ms != 0) return Entry::kExpires;
-  const bool is_plain = entry.method == 0 && entry.key_bytes >= Entry::kPlainKeyBytesMin &&
-                        entry.key_bytes <= kInlineKeyBytes && hit_marks_.marks != nullptr;
-  return is_plain ? Entry::kPlain : 0;
+  return capacity_.bytes > 0 || capacity_.items == 0 ? entry.block()->charge : 1;
 }
 
 // The live entry of a value; not in the table yet. Takes the block over. Null: there is no slot.
 Entry* Shard::fill(const Key& key, const Handle& value, Block* block) {
   Entry* entry = slab_.take();
   if (entry == nullptr) return nullptr;
-  entry->hash = key.hash;
-  entry->block = block;
-  entry->payload_bytes = static_cast<std::uint32_t>(value.bytes().size());
-  entry->key_bytes = static_cast<std::uint16_t>(key.bytes.size());
-  entry->payload_at = payload_offset(block, key.bytes.size(), value.bytes().size());
-  entry->method = value.method();
-  entry->marks.store(marks_of_new(*entry), std::memory_order_relaxed);
-  if (key.bytes.size() <= kInlineKeyBytes) {
-    std::memcpy(entry->inline_key.data(), key.bytes.data(), key.bytes.size());
-  }
-  entry->state.fetch_or(Pinned::kLive, std::memory_order_release);
+  const EntryRest rest{key.hash,
+                       block,
+                       payload_offset(block, key.bytes.size(), value.bytes().size()),
+                       static_cast<std::uint32_t>(value.bytes().size()),
+                       static_cast<std::uint16_t>(key.bytes.size()),
+                       value.method()};
+  entry->start(key, rest, hit_marks_.marks != nullptr);
   return entry;
 }
 
@@ -226,7 +216,7 @@ Entry* Shard::fill(const Key& key, const Handle& value, Block* block) {
 bool Shard::fits(const Block* block, const Entry* old) const {
   if (block == nullptr) return false;
   if (capacity_.bytes == 0) return true;
-  const std::uint64_t freed = pin_of(old) ? old->block->charge : 0;
+  const std::uint64_t freed = pin_of(old) ? old->block()->charge : 0;
   return block->charge + pinned_bytes_ - freed + overhead_bytes() + waiting_bytes_max() <=
          capacity_.bytes;
 }
@@ -246,7 +236,7 @@ Entry* Shard::bring_in(const Key& key, const Handle& value, Block* block, Depart
   } else {
     table_.insert(*entry);
   }
-  if (block->expires_ms != 0) wheel_.insert(entry->slot, block->expires_ms);
+  if (block->expires_ms != 0) wheel_.insert(entry->slot(), block->expires_ms);
   charged_ += block->charge;
   value_bytes_ += value.bytes().size();
   raw_bytes_ += value.raw_bytes();
@@ -257,14 +247,14 @@ Entry* Shard::bring_in(const Key& key, const Handle& value, Block* block, Depart
 
 void Shard::care_for(Entry& entry, const std::optional<Pin>& had,
                      std::optional<std::int64_t> pin_until_ms) {
-  const std::uint64_t bytes = entry.block->charge;
+  const std::uint64_t bytes = entry.block()->charge;
   if (had) {
     shared_->pinned_bytes += bytes;
     start_pin(entry, pin_until_ms.value_or(had->until_ms));
   } else if (pin_until_ms && make_room_for_pin(bytes)) {
     start_pin(entry, *pin_until_ms);
   } else {
-    policy_->insert(entry.slot, entry.hash, policy_charge(entry));
+    policy_->insert(entry.slot(), entry.hash(), policy_charge(entry));
   }
 }
 
@@ -311,30 +301,31 @@ void Shard::take_out(Entry& entry, Cause cause, bool in_table, Departures& left)
   if (entry.is_marked(Entry::kUserPinned)) {
     forget_pin(entry);
   } else if (cause != Cause::evicted) {
-    policy_->remove(entry.slot);
+    policy_->remove(entry.slot());
   }
-  if (entry.is_marked(Entry::kExpires) && wheel_.holds(entry.slot)) {
-    wheel_.remove(entry.slot);
+  if (entry.is_marked(Entry::kExpires) && wheel_.holds(entry.slot())) {
+    wheel_.remove(entry.slot());
   }
-  charged_ -= entry.block->charge;
-  value_bytes_ -= entry.payload_bytes;
-  raw_bytes_ -= entry.method == 0 ? entry.payload_bytes : entry.block->raw_bytes;
+  const EntryRest& rest = entry.rest();
+  charged_ -= rest.block->charge;
+  value_bytes_ -= rest.payload_bytes;
+  raw_bytes_ -= rest.method == 0 ? rest.payload_bytes : rest.block->raw_bytes;
   --items_;
-  held_ += entry.block->charge;
+  held_ += entry.block()->charge;
   ++held_items_;
   ++left_[static_cast<std::size_t>(cause)];
   if (shared_->has_listener()) {
     entry.pin_again();
     Removal removal{
-        entry.key(), entry.hash, handle_of(entry, nullptr), cause, entry.is_marked(Entry::kHit), 0};
-    if (shared_->owner != nullptr) removal.version = shared_->owner->version(entry.hash);
+        entry.key(), entry.hash(), handle_of(entry, nullptr), cause, entry.is_marked(Entry::kHit), 0};
+    if (shared_->owner != nullptr) removal.version = shared_->owner->version(entry.hash());
     left.push_back(std::move(removal));
   }
   // From here on no search takes it for a hit.
   entry.state.fetch_and(~Pinned::kLive, std::memory_order_seq_cst);
   retired_.push_back(&entry);
   ++waiting_;
-  waiting_bytes_ += entry.block->charge;
+  waiting_bytes_ += entry.block()->charge;
 }
 
 void Shard::collect_if_many() {
@@ -354,20 +345,16 @@ void Shard::collect() {
       continue;
     }
     // Counted handles may need it still: then the last of them gives it back.
-    entry->state.fetch_or(Pinned::kDying, std::memory_order_acq_rel);
-    std::uint64_t unpinned = Pinned::kDying;
-    if (entry->state.compare_exchange_strong(unpinned, 0, std::memory_order_acq_rel)) {
-      free_entry(*entry);
-    }
+    if (entry->start_dying()) free_entry(*entry);
   }
   retired_.resize(kept);
 }
 
 void Shard::free_entry(Entry& entry) {
-  held_ -= entry.block->charge;
+  held_ -= entry.block()->charge;
   --held_items_;
-  free_block(entry.block);
-  entry.block = nullptr;
+  free_block(entry.rest().block);
+  entry.rest().block = nullptr;
   slab_.give_back(entry);
 }
 

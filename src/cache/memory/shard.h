@@ -96,7 +96,6 @@ class alignas(64) Shard {
   [[gnu::noinline]] Handle search(ThreadRecord& me, const Key& key, std::atomic<Pinned*>* word);
   [[gnu::noinline]] void touch_locked(Entry& entry, SlotId slot);
   [[gnu::noinline]] Handle get_locked(const Key& key);
-  std::uint8_t marks_of_new(const Entry& entry) const;
   Entry* fill(const Key& key, const Handle& value, Block* block);
   // Null: it does not fit. Takes the block over.
   Entry* bring_in(const Key& key, const Handle& value, Block* block, Departures& left);

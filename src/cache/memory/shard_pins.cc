@@ -22,11 +22,11 @@ bool Shard::pin(const Key& key, std::int64_t until_ms, Departures& left) {
   Entry* entry = find(key);
   if (entry == nullptr || has_expired(*entry)) return false;
   if (entry->is_marked(Entry::kUserPinned)) {
-    pins_[entry->block->pin].until_ms = until_ms;
+    pins_[entry->block()->pin].until_ms = until_ms;
     return true;
   }
-  if (!make_room_for_pin(entry->block->charge)) return false;
-  policy_->remove(entry->slot);
+  if (!make_room_for_pin(entry->block()->charge)) return false;
+  policy_->remove(entry->slot());
   start_pin(*entry, until_ms);
   evict_over(kEntriesPerStep, left);
   return true;
@@ -40,30 +40,30 @@ bool Shard::make_room_for_pin(std::uint64_t bytes) {
 
 std::optional<Shard::Pin> Shard::pin_of(const Entry* entry) const {
   if (entry == nullptr || !entry->is_marked(Entry::kUserPinned)) return std::nullopt;
-  return pins_[entry->block->pin];
+  return pins_[entry->block()->pin];
 }
 
 void Shard::start_pin(Entry& entry, std::int64_t until_ms) {
   entry.mark(Entry::kUserPinned);
-  entry.block->pin = pins_.size();
+  entry.block()->pin = pins_.size();
   pins_.push_back({&entry, until_ms});
-  pinned_bytes_ += entry.block->charge;
+  pinned_bytes_ += entry.block()->charge;
   ++pinned_items_;
 }
 
 void Shard::forget_pin(Entry& entry) {
-  pins_.back().entry->block->pin = entry.block->pin;
-  pins_[entry.block->pin] = pins_.back();
+  pins_.back().entry->block()->pin = entry.block()->pin;
+  pins_[entry.block()->pin] = pins_.back();
   pins_.pop_back();
   entry.unmark(Entry::kUserPinned);
-  shared_->pinned_bytes -= entry.block->charge;
-  pinned_bytes_ -= entry.block->charge;
+  shared_->pinned_bytes -= entry.block()->charge;
+  pinned_bytes_ -= entry.block()->charge;
   --pinned_items_;
 }
 
 void Shard::end_pin(Entry& entry) {
   forget_pin(entry);
-  policy_->insert(entry.slot, entry.hash, policy_charge(entry));
+  policy_->insert(entry.slot(), entry.hash(), policy_charge(entry));
 }
 
 bool Shard::unpin(const Key& key, Departures& left) {

@@ -16,7 +16,7 @@ bool Shard::each(const Tier::Visit& take) const {
     std::lock_guard lock(mutex_);
     table_.each([&](const Entry& entry) {
       seen.push_back(
-          {std::string(entry.key()), entry.payload_bytes, entry.is_marked(Entry::kUserPinned)});
+          {std::string(entry.key()), entry.payload().size(), entry.is_marked(Entry::kUserPinned)});
     });
   }
   for (const Seen& entry : seen) {

@@ -11,13 +11,13 @@ std::size_t bytes_of(std::size_t group) { return Slab::kChunkBytes << group; }
 std::align_val_t align_of(std::size_t group) {
   return std::align_val_t{bytes_of(group) < kHugePageBytes ? Slab::kChunkBytes : kHugePageBytes};
 }
-constexpr SlotId kSlotsMax = SlotId{1} << 31;
+constexpr SlotId kSlotsMax = SlotId{1} << Entry::kSlotBits;
 
 }  // namespace
 
 Slab::~Slab() {
   for (std::size_t group = 0; group < groups_.size(); ++group) {
-    if (Entry* entries = groups_[group].load()) ::operator delete(entries, align_of(group));
+    if (std::byte* chunks = groups_[group].load()) ::operator delete(chunks, align_of(group));
   }
 }
 
@@ -37,17 +37,20 @@ Entry* Slab::take() {
 // A new group is address space only; the kernel backs it chunk by chunk as entries are made.
 void Slab::add_chunk() {
   const Place place = place_of(end_);
-  Entry* entries = groups_[place.group].load(std::memory_order_relaxed);
-  if (entries == nullptr) {
+  std::byte* chunks = groups_[place.group].load(std::memory_order_relaxed);
+  if (chunks == nullptr) {
     const std::size_t bytes = bytes_of(place.group);
-    entries = static_cast<Entry*>(::operator new(bytes, align_of(place.group)));
+    chunks = static_cast<std::byte*>(::operator new(bytes, align_of(place.group)));
     // A page is backed as a whole: of what is in use already, that is less than a half.
-    wish_for_huge_pages(entries, bytes);
+    wish_for_huge_pages(chunks, bytes);
   }
-  Entry* chunk = entries + place.offset;
+  Entry* chunk = chunk_of(chunks, place.offset);
   new (chunk) Header{shard_};
-  for (SlotId i = 1; i < kSlotsPerChunk; ++i) (new (chunk + i) Entry)->slot = end_ + i;
-  groups_[place.group].store(entries, std::memory_order_release);
+  for (SlotId i = 1; i < kSlotsPerChunk; ++i) {
+    Entry* entry = new (chunk + i) Entry(end_ + i);
+    new (&entry->rest()) EntryRest;
+  }
+  groups_[place.group].store(chunks, std::memory_order_release);
   next_ = end_ + 1;
   end_ += kSlotsPerChunk;
   // Giving back must not take memory: who makes room counts on it.

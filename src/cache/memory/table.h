@@ -73,7 +73,7 @@ class Table {
   void replace(const Entry& before, Entry& now) {
     const Change change(changes_);
     Buckets& buckets = *current_.load();
-    for (std::size_t i = now.hash & buckets.mask;; i = (i + 1) & buckets.mask) {
+    for (std::size_t i = now.hash() & buckets.mask;; i = (i + 1) & buckets.mask) {
       const unsigned cell = cell_with(buckets.at[i], before);
       if (cell == kCells) continue;
       buckets.at[i].entries[cell].store(&now, std::memory_order_release);
@@ -84,7 +84,7 @@ class Table {
   void remove(const Entry& entry) {
     Buckets& buckets = *current_.load();
     --count_;
-    for (std::size_t i = entry.hash & buckets.mask;; i = (i + 1) & buckets.mask) {
+    for (std::size_t i = entry.hash() & buckets.mask;; i = (i + 1) & buckets.mask) {
       Bucket& bucket = buckets.at[i];
       const unsigned cell = cell_with(bucket, entry);
       const std::uint64_t word = bucket.word.load(std::memory_order_relaxed);
@@ -170,13 +170,13 @@ class Table {
     return cell;
   }
   static void place(Buckets& buckets, Entry& entry) {
-    for (std::size_t i = entry.hash & buckets.mask;; i = (i + 1) & buckets.mask) {
+    for (std::size_t i = entry.hash() & buckets.mask;; i = (i + 1) & buckets.mask) {
       Bucket& bucket = buckets.at[i];
       const std::uint64_t word = bucket.word.load(std::memory_order_relaxed);
       for (unsigned cell = 0; cell < kCells; ++cell) {
         if ((word >> 8 * cell & 0xFF) != 0) continue;
         bucket.entries[cell].store(&entry, std::memory_order_release);
-        bucket.word.store(word | tag_of(entry.hash) << 8 * cell, std::memory_order_release);
+        bucket.word.store(word | tag_of(entry.hash()) << 8 * cell, std::memory_order_release);
         return;
       }
       if (word >> kOverranShift == kOverranMax) continue;
