@@ -1,6 +1,6 @@
-// Entries of memory tiers, in chunks that never move, so that readers without a lock may look at any
-// entry at any time. What nearly every hit looks at takes half a cache line; all else stands apart,
-// so that the hits of twice as many entries fit in the processor's caches.
+// Entries of memory tiers, in chunks that never move, so that readers without a lock may look at
+// any entry at any time. What nearly every hit looks at takes half a cache line; all else stands
+// apart, so that the hits of twice as many entries fit in the processor's caches.
 #pragma once
 
 #include <algorithm>
@@ -67,7 +67,7 @@ struct alignas(32) EntryRest {
 // until it is free again, but for the marks.
 struct alignas(32) Entry : Pinned {
   // Marks.
-  static constexpr std::uint32_t kHit = kMarkOne;             // since it came in
+  static constexpr std::uint32_t kHit = kMarkOne;              // since it came in
   static constexpr std::uint32_t kUserPinned = kMarkOne << 1;  // not in the policy
   static constexpr std::uint32_t kExpires = kMarkOne << 2;
   // Key in the entry and of at least a word, the value itself in `plain_value_`, no end, a policy

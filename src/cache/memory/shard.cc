@@ -316,8 +316,12 @@ void Shard::take_out(Entry& entry, Cause cause, bool in_table, Departures& left)
   ++left_[static_cast<std::size_t>(cause)];
   if (shared_->has_listener()) {
     entry.pin_again();
-    Removal removal{
-        entry.key(), entry.hash(), handle_of(entry, nullptr), cause, entry.is_marked(Entry::kHit), 0};
+    Removal removal{entry.key(),
+                    entry.hash(),
+                    handle_of(entry, nullptr),
+                    cause,
+                    entry.is_marked(Entry::kHit),
+                    0};
     if (shared_->owner != nullptr) removal.version = shared_->owner->version(entry.hash());
     left.push_back(std::move(removal));
   }
