@@ -27,11 +27,13 @@ struct Pinned {
 
   std::atomic<std::uint32_t> state{0};
 
-  // REQUIRES: the caller holds a pin already. Ends the process long before the count runs over:
-  // the handles alone would take a gigabyte.
-  void pin_again() {
+  // REQUIRES: the caller holds a pin already.
+  void pin_again() { count_pin(std::memory_order_relaxed); }
+  // Ends the process long before the count runs over: the handles alone would take most of a
+  // gigabyte.
+  void count_pin(std::memory_order order) {
     constexpr std::uint32_t kPinsMax = kMarkOne / 2;
-    if ((state.fetch_add(1, std::memory_order_relaxed) & (kMarkOne - 1)) >= kPinsMax) std::abort();
+    if ((state.fetch_add(1, order) & (kMarkOne - 1)) >= kPinsMax) std::abort();
   }
   // Whoever takes the last pin of a dying one off makes it free in the same step; nobody else
   // touches it afterwards.

@@ -3,7 +3,6 @@
 // apart, so that the hits of twice as many entries fit in the processor's caches.
 #pragma once
 
-#include <algorithm>
 #include <array>
 #include <atomic>
 #include <bit>
@@ -127,12 +126,12 @@ struct alignas(32) Entry : Pinned {
   void mark(std::uint32_t mark) { state.fetch_or(mark, std::memory_order_relaxed); }
   void unmark(std::uint32_t mark) { state.fetch_and(~mark, std::memory_order_relaxed); }
 
-  // Writer. Makes a free entry live, with what `rest` says of it. `may_be_plain`: as far as the
-  // tier is concerned.
+  // Writer. Makes a free entry live. `may_be_plain`: the policy reads marks.
   void start(const Key& key, const EntryRest& its_rest, bool may_be_plain);
 
  private:
-  // An address of 48 bits without the lowest four, and a length above.
+  // An address of 48 bits, all that user space has unless a process asks for more, without the
+  // lowest four, which alignment makes zero, and a length above.
   static constexpr int kAlignBits = 4;
   static constexpr int kAddressBits = 48 - kAlignBits;
   static constexpr int kLengthBits = 64 - kAddressBits;

@@ -348,6 +348,37 @@ TEST(MemoryTier, FindsWhatIsThereWhileItsTableGrows) {
   EXPECT_EQ(tier->stats().items, 30'000U + kStay);
 }
 
+// Around what fits in the half line that hits look at: keys of 8 to 16 bytes, values below 1 MiB.
+// Asked three times: the first hit goes another way than those that follow.
+TEST(MemoryTier, HitsAreRightAroundTheLimitsOfThePlainForm) {
+  for (const std::size_t key_bytes : {1U, 7U, 8U, 9U, 15U, 16U, 17U, 24U, 25U, 300U}) {
+    for (const std::size_t value_bytes :
+         {0UL, 1UL, 1023UL, 1024UL, kMiB - 1UL, kMiB + 0UL, kMiB + 1UL}) {
+      SCOPED_TRACE(testing::Message() << "key " << key_bytes << ", value " << value_bytes);
+      const auto tier = memory_tier({{16 * kMiB, 0}, {}, [] { return kTestStartMs; }}, "s3-fifo");
+      // Equal but for one byte, at either end.
+      const std::string key(key_bytes, 'k');
+      std::string other_front = key, other_back = key;
+      other_front.front() = 'f';
+      other_back.back() = 'b';
+      std::string value(value_bytes, 'v');
+      if (!value.empty()) value.front() = 'a', value.back() = 'z';
+      ASSERT_TRUE(tier->put(Key(key), handle_of_text(value), {}));
+      for (int asked = 0; asked < 3; ++asked) {
+        const Handle hit = tier->get(Key(key));
+        ASSERT_TRUE(hit);
+        EXPECT_TRUE(text_of(hit) == value);
+        EXPECT_EQ(hit.raw_bytes(), value_bytes);
+        // With the same hash, so that only the key itself can tell them apart.
+        const std::uint64_t hash = Key(key).hash;
+        EXPECT_FALSE(tier->get(Key(other_front, hash)));
+        EXPECT_FALSE(tier->get(Key(other_back, hash)));
+        EXPECT_FALSE(tier->get(Key(key + 'k', hash)));
+      }
+    }
+  }
+}
+
 // The search takes an empty cell for one with tag 1 now and then.
 TEST(MemoryTier, DoesNotFindAgainWhatLeftACellAboveOneWithTheSameTag) {
   const auto tier = memory_tier({{kMiB, 0}, {}, [] { return kTestStartMs; }}, "lru", {}, 1);

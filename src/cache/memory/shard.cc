@@ -52,7 +52,7 @@ Entry* Shard::announce(std::atomic<Pinned*>& word, const Key& key) const {
 Entry* Shard::count_pin(const Key& key) const {
   Entry* found = nullptr;
   table_.search(key.hash, [&](Entry& entry) {
-    entry.state.fetch_add(1, std::memory_order_acquire);
+    entry.count_pin(std::memory_order_acquire);
     if (is_live(entry, key)) {
       found = &entry;
       return true;
@@ -311,7 +311,7 @@ void Shard::take_out(Entry& entry, Cause cause, bool in_table, Departures& left)
   value_bytes_ -= rest.payload_bytes;
   raw_bytes_ -= rest.method == 0 ? rest.payload_bytes : rest.block->raw_bytes;
   --items_;
-  held_ += entry.block()->charge;
+  held_ += rest.block->charge;
   ++held_items_;
   ++left_[static_cast<std::size_t>(cause)];
   if (shared_->has_listener()) {
@@ -329,7 +329,7 @@ void Shard::take_out(Entry& entry, Cause cause, bool in_table, Departures& left)
   entry.state.fetch_and(~Pinned::kLive, std::memory_order_seq_cst);
   retired_.push_back(&entry);
   ++waiting_;
-  waiting_bytes_ += entry.block()->charge;
+  waiting_bytes_ += rest.block->charge;
 }
 
 void Shard::collect_if_many() {
@@ -357,7 +357,7 @@ void Shard::collect() {
 void Shard::free_entry(Entry& entry) {
   held_ -= entry.block()->charge;
   --held_items_;
-  free_block(entry.rest().block);
+  free_block(entry.block());
   entry.rest().block = nullptr;
   slab_.give_back(entry);
 }
