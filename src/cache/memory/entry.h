@@ -21,6 +21,9 @@ namespace varve::cache {
 
 class Shard;
 
+// Where an entry lies in its slab. 0: nowhere.
+using EntryPlace = std::uint32_t;
+
 // Longer keys stand in the block.
 inline constexpr std::size_t kInlineKeyBytes = 16;
 
@@ -143,13 +146,15 @@ struct alignas(32) Entry : Pinned {
 static_assert(sizeof(Entry) == 32 && sizeof(EntryRest) == sizeof(Entry));
 
 // Slot numbers to entries and back, in groups of chunks that double, so that growth moves nothing.
-// Slots whose number is a multiple of kSlotsPerChunk do not exist: that place holds what the chunk
+// Slots whose number is a multiple of kSlotsPerChunk do not exist: there the chunk says what it
 // belongs to. One writer at a time; readers need no lock.
 class Slab {
  public:
   static constexpr std::uint32_t kSlotsPerChunk = Entry::kEntriesPerChunk;
   static constexpr std::size_t kSlotBytes = sizeof(Entry) + sizeof(EntryRest);
   static constexpr std::size_t kChunkBytes = kSlotsPerChunk * kSlotBytes;
+  static constexpr std::uint32_t kGroups = 21;
+  static_assert(kSlotsPerChunk << kGroups == SlotId{1} << Entry::kSlotBits);
 
   explicit Slab(Shard& shard) : shard_(&shard) {}
   ~Slab();
@@ -161,10 +166,19 @@ class Slab {
   void give_back(Entry& entry) { free_.push_back(entry.slot()); }
 
   // REQUIRES: `slot` was taken before some release that this thread has acquired.
-  Entry& at(SlotId slot) const {
-    const Place place = place_of(slot);
-    return chunk_of(groups_[place.group].load(std::memory_order_acquire),
-                    place.offset)[place.offset % kSlotsPerChunk];
+  Entry& at(SlotId slot) const { return *entry_at(place_of(slot)); }
+  // Null at place 0. REQUIRES: as above of its slot.
+  Entry* entry_at(EntryPlace place) const {
+    const std::uintptr_t zero = zeros_.data()[place >> kGroupShift].load(std::memory_order_acquire);
+    return reinterpret_cast<Entry*>(zero + std::uintptr_t{place} * sizeof(Entry));
+  }
+  // Group n has 2^(n-1) chunks. Of a place, the lowest bits count entries from the front of the
+  // group, as if the rest of each were one as well; those above are the number of the group.
+  static EntryPlace place_of(SlotId slot) {
+    const SlotId chunk = slot / kSlotsPerChunk + 1;
+    const auto group = static_cast<EntryPlace>(std::bit_width(chunk));
+    const EntryPlace before = (chunk - (SlotId{1} << (group - 1))) * kPlacesPerChunk;
+    return group << kGroupShift | before | slot % kSlotsPerChunk;
   }
   static Shard& shard_of(const Entry& entry) { return *header_of(entry).shard; }
   // Address space that was not used yet is not counted.
@@ -173,23 +187,13 @@ class Slab {
   }
 
  private:
-  static constexpr int kFirstWidth = 7;  // of kSlotsPerChunk as a number of bits
+  static constexpr EntryPlace kPlacesPerChunk = kChunkBytes / sizeof(Entry);
+  static constexpr int kGroupShift = Entry::kSlotBits;
+  static_assert(kPlacesPerChunk << (kGroups - 1) <= SlotId{1} << kGroupShift);
 
   struct alignas(sizeof(Entry)) Header {
     Shard* shard;
   };
-  struct Place {
-    std::size_t group, offset;
-  };
-  // Group n begins at slot (2^n - 1) * kSlotsPerChunk.
-  static Place place_of(SlotId slot) {
-    const std::uint64_t shifted = std::uint64_t{slot} + kSlotsPerChunk;
-    const auto group = static_cast<std::size_t>(std::bit_width(shifted) - kFirstWidth);
-    return {group, shifted - (std::uint64_t{kSlotsPerChunk} << group)};
-  }
-  static Entry* chunk_of(std::byte* group, std::size_t offset) {
-    return reinterpret_cast<Entry*>(group + offset / kSlotsPerChunk * kChunkBytes);
-  }
   static const Header& header_of(const Entry& entry) {
     const std::size_t offset = reinterpret_cast<std::uintptr_t>(&entry) & (kChunkBytes - 1);
     return *reinterpret_cast<const Header*>(reinterpret_cast<const std::byte*>(&entry) - offset);
@@ -200,7 +204,8 @@ class Slab {
   SlotId end_ = 0;   // slots so far, those that do not exist included
   SlotId next_ = 0;  // never used yet
   std::vector<SlotId> free_;
-  std::array<std::atomic<std::byte*>, 33 - kFirstWidth> groups_{};
+  // Where place 0 would lie if the places of a group were the only ones; 0: there is no such group.
+  std::array<std::atomic<std::uintptr_t>, kGroups + 1> zeros_{};
 };
 
 }  // namespace varve::cache

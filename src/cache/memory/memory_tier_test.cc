@@ -401,7 +401,7 @@ TEST(MemoryTable, EndsASearchAlsoIfEveryBucketWasOverrun) {
   shared->now_ms = [] { return kTestStartMs; };
   Shard shard(shared, policy_for_test("fifo"));
   Slab slab(shard);
-  Table table;
+  Table table(slab);
   // Runs of full buckets, one after the other, of which only the entry that overran them stays.
   const auto fill_run = [&](std::uint64_t first) {
     std::vector<Entry*> run;

@@ -23,6 +23,7 @@ constexpr std::uint64_t kWaitingShare = 32;  // of the capacity, one in so many
 Shard::Shard(std::shared_ptr<MemoryShared> shared, std::unique_ptr<EvictionPolicy> policy)
     : shared_(std::move(shared)),
       slab_(*this),
+      table_(slab_),
       policy_(std::move(policy)),
       touch_is_concurrent_(policy_->touch_is_concurrent()),
       hit_marks_(policy_->hit_marks()),
@@ -49,7 +50,7 @@ Entry* Shard::announce(std::atomic<Pinned*>& word, const Key& key) const {
 
 // For threads whose words are all in use. A pin on anything but the live entry of this key is taken
 // back.
-Entry* Shard::count_pin(const Key& key) const {
+Entry* Shard::pin_counted(const Key& key) const {
   Entry* found = nullptr;
   table_.search(key.hash, [&](Entry& entry) {
     entry.count_pin(std::memory_order_acquire);
@@ -137,7 +138,7 @@ Handle Shard::first_get(const Key& key) {
 // `word` is of no use to anybody else; null: all are.
 Handle Shard::search(ThreadRecord& me, const Key& key, std::atomic<Pinned*>* word) {
   const std::uint32_t changes = table_.changes();
-  Entry* const found = word != nullptr ? announce(*word, key) : count_pin(key);
+  Entry* const found = word != nullptr ? announce(*word, key) : pin_counted(key);
   if (found != nullptr) return take_hit(me, *found, word);
   // It may have moved past the search.
   const bool is_miss = changes % 2 == 0 && changes == table_.changes();

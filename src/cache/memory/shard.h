@@ -85,7 +85,7 @@ class alignas(64) Shard {
   Entry* find(const Key& key) const;  // under the lock
   [[gnu::always_inline]] static inline bool is_live(const Entry& entry, const Key& key);
   Entry* announce(std::atomic<Pinned*>& word, const Key& key) const;
-  Entry* count_pin(const Key& key) const;
+  Entry* pin_counted(const Key& key) const;
   // Takes over a pin, or what was announced in `word`.
   [[gnu::always_inline]] static inline Handle handle_of(Entry& entry, std::atomic<Pinned*>* word);
   // Counts a hit and tells the policy.

@@ -7,17 +7,19 @@
 namespace varve::cache {
 namespace {
 
-std::size_t bytes_of(std::size_t group) { return Slab::kChunkBytes << group; }
-std::align_val_t align_of(std::size_t group) {
+std::size_t bytes_of(EntryPlace group) { return Slab::kChunkBytes << (group - 1); }
+std::align_val_t align_of(EntryPlace group) {
   return std::align_val_t{bytes_of(group) < kHugePageBytes ? Slab::kChunkBytes : kHugePageBytes};
 }
-constexpr SlotId kSlotsMax = SlotId{1} << Entry::kSlotBits;
+// One chunk less than there are slots.
+constexpr SlotId kSlotsMax = (SlotId{1} << Entry::kSlotBits) - Slab::kSlotsPerChunk;
 
 }  // namespace
 
 Slab::~Slab() {
-  for (std::size_t group = 0; group < groups_.size(); ++group) {
-    if (std::byte* chunks = groups_[group].load()) ::operator delete(chunks, align_of(group));
+  for (EntryPlace group = 1; group <= kGroups; ++group) {
+    if (zeros_[group] == 0) continue;
+    ::operator delete(entry_at(group << kGroupShift), align_of(group));
   }
 }
 
@@ -36,21 +38,25 @@ Entry* Slab::take() {
 
 // A new group is address space only; the kernel backs it chunk by chunk as entries are made.
 void Slab::add_chunk() {
-  const Place place = place_of(end_);
-  std::byte* chunks = groups_[place.group].load(std::memory_order_relaxed);
-  if (chunks == nullptr) {
-    const std::size_t bytes = bytes_of(place.group);
-    chunks = static_cast<std::byte*>(::operator new(bytes, align_of(place.group)));
+  const EntryPlace place = place_of(end_);
+  const EntryPlace group = place >> kGroupShift;
+  std::uintptr_t zero = zeros_[group].load(std::memory_order_relaxed);
+  if (zero == 0) {
+    const std::size_t bytes = bytes_of(group);
+    void* chunks = ::operator new(bytes, align_of(group));
     // A page is backed as a whole: of what is in use already, that is less than a half.
     wish_for_huge_pages(chunks, bytes);
+    // Wraps around, and back in entry_at().
+    const std::size_t before = std::size_t{group << kGroupShift} * sizeof(Entry);
+    zero = reinterpret_cast<std::uintptr_t>(chunks) - before;
   }
-  Entry* chunk = chunk_of(chunks, place.offset);
+  auto* chunk = reinterpret_cast<Entry*>(zero + std::size_t{place} * sizeof(Entry));
   new (chunk) Header{shard_};
   for (SlotId i = 1; i < kSlotsPerChunk; ++i) {
     Entry* entry = new (chunk + i) Entry(end_ + i);
     new (&entry->rest()) EntryRest;
   }
-  groups_[place.group].store(chunks, std::memory_order_release);
+  zeros_[group].store(zero, std::memory_order_release);
   next_ = end_ + 1;
   end_ += kSlotsPerChunk;
   // Giving back must not take memory: who makes room counts on it.

@@ -15,14 +15,14 @@
 
 namespace varve::cache {
 
-// Buckets of one cache line: a word with six tags (one byte of the hash each, 0: empty) and the
-// number of entries that found the bucket full and went on to the next; six entries. Nothing moves
-// while a table lasts, so a search misses what is there only while it is replaced or while the
-// table grows; `changes` tells, and the searcher asks again under the writer's lock. One writer at
-// a time.
+// Buckets of half a cache line: a word with six tags (one byte of the hash each, 0: empty) and the
+// number of entries that found the bucket full and went on to the next; the places of six entries
+// in their slab, which take half as much as addresses would. Nothing moves while a table lasts, so
+// a search misses what is there only while it is replaced or while the table grows; `changes`
+// tells, and the searcher asks again under the writer's lock. One writer at a time.
 class Table {
  public:
-  Table() {
+  explicit Table(const Slab& slab) : slab_(slab) {
     tables_.push_back(std::make_unique<Buckets>(kBucketsMin));
     current_.store(tables_.back().get());
   }
@@ -35,7 +35,8 @@ class Table {
     const std::uint64_t fits =
         cells_that_fit(bucket.word.load(std::memory_order_acquire), kOnes * tag_of(hash));
     if (fits == 0) return nullptr;
-    return bucket.entries.data()[std::countr_zero(fits) / 8].load(std::memory_order_acquire);
+    return slab_.entry_at(
+        bucket.places.data()[std::countr_zero(fits) / 8].load(std::memory_order_acquire));
   }
 
   // Calls `matches(entry)` for entries whose tag fits `hash` until it returns true, and returns
@@ -52,8 +53,7 @@ class Table {
       std::uint64_t fits = cells_that_fit(word, tags);
       for (; fits != 0; fits &= fits - 1) {
         const unsigned cell = static_cast<unsigned>(std::countr_zero(fits)) / 8;
-        // Null in a cell that is empty.
-        Entry* entry = bucket.entries[cell].load(std::memory_order_acquire);
+        Entry* entry = slab_.entry_at(bucket.places[cell].load(std::memory_order_acquire));
         if (entry != nullptr && matches(*entry)) return true;
       }
       if (word >> kOverranShift == 0) return false;
@@ -76,7 +76,7 @@ class Table {
     for (std::size_t i = now.hash() & buckets.mask;; i = (i + 1) & buckets.mask) {
       const unsigned cell = cell_with(buckets.at[i], before);
       if (cell == kCells) continue;
-      buckets.at[i].entries[cell].store(&now, std::memory_order_release);
+      buckets.at[i].places[cell].store(Slab::place_of(now.slot()), std::memory_order_release);
       return;
     }
   }
@@ -91,7 +91,7 @@ class Table {
       if (cell < kCells) {
         bucket.word.store(word & ~(std::uint64_t{0xFF} << 8 * cell), std::memory_order_release);
         // A search may take an empty cell for one with tag 1.
-        bucket.entries[cell].store(nullptr, std::memory_order_release);
+        bucket.places[cell].store(0, std::memory_order_release);
         return;
       }
       // One entry less that went past here; so many that they cannot be counted stay for ever.
@@ -114,19 +114,21 @@ class Table {
   static constexpr unsigned kCells = 6;
   static constexpr std::size_t kFill = 4;  // entries a bucket, before the table grows
   static constexpr std::size_t kBucketsMin = 16;
+  static constexpr std::size_t kLineBytes = 64;
   static constexpr std::uint64_t kOnes = 0x0000010101010101;  // one in each tag
   static constexpr int kOverranShift = 48;
   static constexpr std::uint64_t kOverranOne = std::uint64_t{1} << kOverranShift;
   static constexpr std::uint64_t kOverranMax = 0xFFFF;
 
-  struct alignas(64) Bucket {
+  struct alignas(32) Bucket {
     std::atomic<std::uint64_t> word{0};
-    std::array<std::atomic<Entry*>, kCells> entries{};
+    std::array<std::atomic<EntryPlace>, kCells> places{};  // 0 in a cell that is empty
   };
+  static_assert(sizeof(Bucket) == 32);
   struct Buckets {
     explicit Buckets(std::size_t count)
         : mask(count - 1),
-          align{std::max(sizeof(Bucket), std::min(count * sizeof(Bucket), kHugePageBytes))},
+          align{std::max(kLineBytes, std::min(count * sizeof(Bucket), kHugePageBytes))},
           at(static_cast<Bucket*>(::operator new(count * sizeof(Bucket), align))) {
       wish_for_huge_pages(at, count * sizeof(Bucket));
       std::uninitialized_default_construct_n(at, count);
@@ -162,9 +164,10 @@ class Table {
   }
   static unsigned cell_with(const Bucket& bucket, const Entry& entry) {
     const std::uint64_t word = bucket.word.load(std::memory_order_relaxed);
+    const EntryPlace place = Slab::place_of(entry.slot());
     unsigned cell = 0;
     while (cell < kCells && ((word >> 8 * cell & 0xFF) == 0 ||
-                             bucket.entries[cell].load(std::memory_order_relaxed) != &entry)) {
+                             bucket.places[cell].load(std::memory_order_relaxed) != place)) {
       ++cell;
     }
     return cell;
@@ -175,7 +178,7 @@ class Table {
       const std::uint64_t word = bucket.word.load(std::memory_order_relaxed);
       for (unsigned cell = 0; cell < kCells; ++cell) {
         if ((word >> 8 * cell & 0xFF) != 0) continue;
-        bucket.entries[cell].store(&entry, std::memory_order_release);
+        bucket.places[cell].store(Slab::place_of(entry.slot()), std::memory_order_release);
         bucket.word.store(word | tag_of(entry.hash()) << 8 * cell, std::memory_order_release);
         return;
       }
@@ -184,12 +187,12 @@ class Table {
     }
   }
   template <typename Take>
-  static void each_of(const Buckets& buckets, const Take& take) {
+  void each_of(const Buckets& buckets, const Take& take) const {
     for (std::size_t i = 0; i <= buckets.mask; ++i) {
       const Bucket& bucket = buckets.at[i];
       const std::uint64_t word = bucket.word.load(std::memory_order_relaxed);
       for (unsigned cell = 0; cell < kCells; ++cell) {
-        if ((word >> 8 * cell & 0xFF) != 0) take(*bucket.entries[cell].load());
+        if ((word >> 8 * cell & 0xFF) != 0) take(*slab_.entry_at(bucket.places[cell].load()));
       }
     }
   }
@@ -202,6 +205,7 @@ class Table {
     tables_.push_back(std::move(larger));
   }
 
+  const Slab& slab_;
   std::atomic<Buckets*> current_{nullptr};
   std::atomic<std::uint32_t> changes_{0};
   std::size_t count_ = 0;

@@ -6,6 +6,7 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <memory>
 
 #include "varve/cache/policy.h"
@@ -19,18 +20,22 @@ class Marks {
  public:
   Marks() = default;
   ~Marks() {
-    for (auto& chunk : chunks_) delete[] chunk.load(std::memory_order_relaxed);
+    for (std::size_t width = 1; width < zeros_.size(); ++width) {
+      if (zeros_[width] != 0) delete[] mark_at(zeros_[width], first_of(width));
+    }
   }
   Marks(const Marks&) = delete;
   Marks& operator=(const Marks&) = delete;
 
   // Makes room for `slot` and sets its mark.
   void insert(SlotId slot, std::uint8_t mark) {
-    const Place place = place_of(slot);
-    if (chunks_[place.chunk].load(std::memory_order_relaxed) == nullptr) {
-      auto chunk = std::make_unique<Mark[]>(chunk_size(place.chunk));
-      resident_bytes_ += chunk_size(place.chunk);
-      chunks_[place.chunk].store(chunk.release(), std::memory_order_release);
+    const std::uint64_t place = place_of(slot);
+    const auto width = static_cast<std::size_t>(std::bit_width(place));
+    if (zeros_[width].load(std::memory_order_relaxed) == 0) {
+      const std::size_t size = first_of(width);
+      const auto begin = reinterpret_cast<std::uintptr_t>(std::make_unique<Mark[]>(size).release());
+      resident_bytes_ += size;
+      zeros_[width].store(begin - first_of(width) * sizeof(Mark), std::memory_order_release);
     }
     set(slot, mark);
   }
@@ -38,10 +43,11 @@ class Marks {
   // Adds one up to `most`; writes only what changes, so that cores can share hot marks.
   // No effect on a slot that was never inserted; harmless on one that is gone.
   void raise(SlotId slot, std::uint8_t most) {
-    const Place place = place_of(slot);
-    Mark* const chunk = chunks_[place.chunk].load(std::memory_order_acquire);
-    if (chunk == nullptr) return;
-    Mark& mark = chunk[place.offset];
+    const std::uint64_t place = place_of(slot);
+    const std::uintptr_t zero =
+        zeros_.data()[std::bit_width(place)].load(std::memory_order_acquire);
+    if (zero == 0) return;
+    Mark& mark = *mark_at(zero, place);
     const std::uint8_t value = mark.load(std::memory_order_relaxed);
     if (value < most) mark.store(static_cast<std::uint8_t>(value + 1), std::memory_order_relaxed);
   }
@@ -56,26 +62,23 @@ class Marks {
   using Mark = std::atomic<std::uint8_t>;
 
   static constexpr std::uint64_t kFirstChunk = 64;
-  static constexpr int kFirstWidth = std::bit_width(kFirstChunk);
 
-  struct Place {
-    std::size_t chunk, offset;
-  };
-
-  static std::size_t chunk_size(std::size_t chunk) { return kFirstChunk << chunk; }
-  // Chunk n begins at slot (2^n - 1) * kFirstChunk.
-  static Place place_of(SlotId slot) {
-    const std::uint64_t shifted = slot + kFirstChunk;
-    const auto chunk = static_cast<std::size_t>(std::bit_width(shifted) - kFirstWidth);
-    return {chunk, shifted - chunk_size(chunk)};
+  // No place is below the size of the first chunk; places whose numbers have as many bits are one
+  // chunk.
+  static std::uint64_t place_of(SlotId slot) { return slot + kFirstChunk; }
+  // Also how many there are. REQUIRES: width > 0.
+  static std::uint64_t first_of(std::size_t width) { return std::uint64_t{1} << (width - 1); }
+  static Mark* mark_at(std::uintptr_t zero, std::uint64_t place) {
+    return reinterpret_cast<Mark*>(zero + place * sizeof(Mark));
   }
   Mark& at(SlotId slot) const {
-    const Place place = place_of(slot);
-    return chunks_[place.chunk].load(std::memory_order_relaxed)[place.offset];
+    const std::uint64_t place = place_of(slot);
+    return *mark_at(zeros_.data()[std::bit_width(place)].load(std::memory_order_relaxed), place);
   }
 
+  // Of each chunk, where place 0 would lie if it went on to there; 0: there is no such chunk.
   // Enough for every SlotId.
-  std::array<std::atomic<Mark*>, 33 - kFirstWidth + 1> chunks_{};
+  std::array<std::atomic<std::uintptr_t>, std::numeric_limits<SlotId>::digits + 2> zeros_{};
   std::size_t resident_bytes_ = 0;
 };
 

@@ -169,7 +169,7 @@ Rows measure_l1(const CacheBench&, const std::string& name) {
   Times times, copies, shared;
   const auto get = getter(*ours, stream, missed);
   // Every key has been asked for before the clock starts, or nearly.
-  const Turns turns{keys == kFewKeys ? 24U : 12U, 128, 5 * keys};
+  const Turns turns{24, 128, 5 * keys};
   {
     const auto peer = filled_peer<Vector>(keys, vector_of);
     time_by_turns(times, get, copies, peer_getter(*peer, peer_stream, missed), turns);
