@@ -17,12 +17,26 @@ Status hold(const Env& env, const Generation& generation, std::vector<View>& vie
   return {};
 }
 
+// Parts without metadata match nothing that a directory is asked for.
+ValueDirectory make_directory(const Generation& generation, const ResidentSections& sections) {
+  ValueDirectory values;
+  for (std::uint32_t part = 0; part < generation.parts().size(); ++part) {
+    if (sections.attributes[part].bytes) {
+      values.add(part, sections.attributes[part].columns);
+    } else if (generation.parts()[part].slot->has_metadata()) {
+      values.add_unknown(part);
+    }
+  }
+  values.sort();
+  return values;
+}
+
 }  // namespace
 
 std::size_t ResidentSections::decoded_bytes() const {
   std::size_t bytes = 0;
   for (const AttributesView& view : attributes) bytes += view.columns.resident_bytes();
-  return bytes;
+  return bytes + values.resident_bytes();
 }
 
 Result<std::shared_ptr<const ResidentSections>> hold_resident(const Env& env,
@@ -33,6 +47,7 @@ Result<std::shared_ptr<const ResidentSections>> hold_resident(const Env& env,
   VARVE_CHECK(hold(env, generation, sections->ids));
   VARVE_CHECK(hold(env, generation, sections->attributes));
   VARVE_CHECK(hold(env, generation, sections->metadata));
+  sections->values = make_directory(generation, *sections);
   return std::shared_ptr<const ResidentSections>(std::move(sections));
 }
 

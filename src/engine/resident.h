@@ -6,6 +6,7 @@
 
 #include "base/result.h"
 #include "engine/env.h"
+#include "engine/filter/value_directory.h"
 #include "engine/section_views.h"
 
 namespace varve::engine {
@@ -20,6 +21,7 @@ struct ResidentSections {
   std::vector<IdsView> ids;
   std::vector<AttributesView> attributes;
   std::vector<MetadataView> metadata;
+  ValueDirectory values;  // of attributes
 
   // Beside the bytes, which are in the cache: what was made of attributes.
   std::size_t decoded_bytes() const;

@@ -1,13 +1,10 @@
 #include "engine/search.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cmath>
 #include <deque>
 #include <string>
 
-#include "ann/probe.h"
 #include "engine/coded_scan.h"
 #include "engine/core.h"
 #include "engine/filter/filter.h"
@@ -18,22 +15,16 @@
 #include "engine/section_cache.h"
 #include "engine/section_reader.h"
 #include "engine/validate.h"
+#include "engine/visits.h"
 #include "format/part.h"
 #include "kernels/distance.h"
 
 namespace varve::engine {
 namespace {
 
-// Clusters are visited in steps this much larger while they do not give k hits.
-constexpr std::size_t kWidenFactor = 4;
-
 // Candidates beyond k that are put into exact order, so that rounding of float32 at the edge of the
 // answer does not decide.
 constexpr std::size_t kSpareCandidates = 8;
-
-// The recall table is fitted up to this k; beyond it, clusters grow with this power of k.
-constexpr double kFittedKMax = 100;
-constexpr double kProbesPerK = 0.75;
 
 // With more rows that have no codes among those visited, all are looked at one after the other.
 constexpr std::size_t kUncodedShareMax = 4;  // one in so many
@@ -41,18 +32,6 @@ constexpr std::size_t kUncodedShareMax = 4;  // one in so many
 // If one row in so many matches or fewer, those are compared one by one: fewer blocks of codes than
 // that have no match among their 32 rows.
 constexpr std::size_t kMatchShareMax = 24;
-
-// What a filter let through so far tells how many clusters it takes. No new round for less than
-// this share more.
-constexpr double kWidenShareMin = 0.25;
-
-// Rows that a query visits at least when it asks for a share of the true neighbours. Scanning so
-// few costs about as much as everything else in a query, and the recall table of a small index,
-// fitted on few held-out rows, is not exact enough to save them.
-std::size_t rows_min(double recall) {
-  if (recall >= 0.99) return 4096;
-  return recall >= 0.95 ? 2048 : 1024;
-}
 
 struct Candidate {
   double distance = 0;
@@ -84,12 +63,7 @@ class Laps {
 // Used again from query to query of a thread, so that a resident query allocates nothing.
 struct Scratch {
   RowScorer scorer;
-  std::vector<ann::CentroidSet::Ranked> ranked;
-  std::vector<std::uint8_t> seen;  // clusters
-  // Of what is visited, place by place: numbers of parts, squared distances to their centroids.
-  std::vector<std::uint32_t> parts;
-  std::vector<float> to_centroids;
-  HeldSections held;
+  Visits visits;
   CodedScan coded;
   FullScan full;
   MatchScan match;
@@ -102,7 +76,7 @@ thread_local Scratch scratch;
 
 // Sections that an idle thread held would stay in memory.
 struct LetGo {
-  ~LetGo() { scratch.held.clear(); }
+  ~LetGo() { scratch.visits.held().clear(); }
 };
 
 class Search {
@@ -113,6 +87,8 @@ class Search {
         view_(view),
         generation_(*view.generation),
         scorer_(scratch.scorer),
+        visits_(scratch.visits),
+        held_(scratch.visits.held()),
         options_(options),
         filter_(filter) {
     scratch.scorer.set(generation_.manifest().metric, query);
@@ -122,17 +98,17 @@ class Search {
     Laps laps(*env_.clock);
     const ReadCost before = read_cost();
     const cache::ReadCounts tiers_before = section_counts();
-    scratch.ranked.clear();
-    choose_parts();
+    VARVE_CHECK(
+        visits_.choose({&env_, &view_, &options_, filter_, scorer_.unit().data(), &scratch.coded}));
     cost_.rank_us = laps.lap();
     scratch.best.clear();
     scan_tail();
     VARVE_CHECK(scan());
     while (needs_more()) {
-      visit(cost_.nprobe * kWidenFactor);
+      visits_.widen();
       VARVE_CHECK(scan());
     }
-    if (view_.resident != nullptr) section_counts().tiers[0] += scratch.parts.size();
+    if (view_.resident != nullptr) section_counts().tiers[0] += visits_.parts();
     cost_.scan_us = laps.lap();
     VARVE_CHECK(finish(result.hits));
     cost_.finish_us = laps.lap();
@@ -159,140 +135,20 @@ class Search {
     cost_.tier_reads[tiers].reads = now.loads - before.loads;
   }
 
-  // --- which parts ---
-
-  void choose_parts() {
-    const auto clusters = static_cast<std::uint32_t>(generation_.cluster_ids().size());
-    if (options_.exact || clusters == 0) return visit(clusters);
-    if (options_.nprobe) return visit(*options_.nprobe);
-    ann::ProbePlan plan = ann::choose_probes(generation_.manifest().probe_table, options_.recall,
-                                             options_.k, clusters);
-    raise_to_rows_min(plan);
-    if (plan.nprobe >= clusters) return visit(clusters);
-    visit_ranked(plan);
-  }
-
-  // Visits the `count` nearest clusters, or all.
-  void visit(std::size_t count) {
-    const std::size_t clusters = generation_.cluster_ids().size();
-    if (count < clusters) {
-      const auto nprobe = static_cast<std::uint32_t>(count);
-      return visit_ranked({nprobe, nprobe, 0});
-    }
-    start_visit(clusters);
-    // Those that were ranked stay first: their rows were asked already.
-    scratch.seen.assign(clusters, 0);
-    for (const auto& [distance, index] : scratch.ranked) {
-      add_parts(index, distance);
-      scratch.seen[index] = 1;
-    }
-    for (std::size_t i = 0; i < clusters; ++i) {
-      if (scratch.seen[i] == 0) add_parts(i, 0);
-    }
-    scratch.held.start(env_, view_, scratch.parts);
-  }
-
-  void visit_ranked(const ann::ProbePlan& plan) {
-    rank(plan);
-    const std::size_t count = scratch.ranked.size();
-    // Distances that overflow rank nothing.
-    if (!std::isfinite(scratch.ranked[count - 1].distance)) {
-      return visit(generation_.cluster_ids().size());
-    }
-    start_visit(count);
-    for (std::size_t i = 0; i < count; ++i) {
-      add_parts(scratch.ranked[i].index, scratch.ranked[i].distance);
-    }
-    scratch.held.start(env_, view_, scratch.parts);
-  }
-
-  // Fills scratch.ranked with what the plan visits.
-  void rank(const ann::ProbePlan& plan) {
-    const float* const query = scorer_.unit().data();
-    if (generation_.rotation() != nullptr) {
-      scratch.coded.start(*generation_.rotation(), query);
-      return generation_.ranking().rank(query, scratch.coded.table(), plan, scratch.ranked);
-    }
-    generation_.centroids().rank(query, plan.nprobe, scratch.ranked);
-    scratch.ranked.resize(ann::probes_of(plan, scratch.ranked));
-  }
-
-  void start_visit(std::size_t count) {
-    scratch.parts.clear();
-    scratch.to_centroids.clear();
-    rows_chosen_ = live_chosen_ = uncoded_chosen_ = 0;
-    every_row_ = count == generation_.cluster_ids().size();
-    cost_.nprobe = count;
-    cost_.certainty = every_row_ ? Certainty::exact : Certainty::approximate;
-  }
-
   // The log may have replaced the rows of the clusters visited, or k asks for more than they hold.
   bool needs_more() const {
-    return !every_row_ && !options_.nprobe && scratch.best.size() < options_.k;
-  }
-
-  // Visits more clusters until they hold as many rows that match as the answer needs. Only the
-  // filter is asked meanwhile, of each cluster once.
-  Status visit_matches() {
-    VARVE_CHECK(apply_filter());
-    while (!every_row_ && !options_.nprobe) {
-      const std::size_t more = clusters_for_matches();
-      const double worth = static_cast<double>(cost_.nprobe) * (1 + kWidenShareMin);
-      if (static_cast<double>(more) < worth) return {};
-      visit(more);
-      VARVE_CHECK(apply_filter());
-    }
-    return {};
-  }
-
-  // The k nearest of one row in n that matches are about the k * n nearest of all.
-  std::size_t clusters_for_matches() const {
-    // Where columns have to be fetched, a guess of one would fetch nearly all.
-    if (live_chosen_ == 0 && !scratch.held.is_resident()) return cost_.nprobe * kWidenFactor;
-    const std::size_t clusters = generation_.cluster_ids().size();
-    const double wanted = static_cast<double>(options_.k) * static_cast<double>(rows_chosen_) /
-                          static_cast<double>(std::max<std::size_t>(live_chosen_, 1));
-    const auto table_k = static_cast<std::uint32_t>(std::min(wanted, kFittedKMax));
-    const ann::ProbePlan plan =
-        ann::choose_probes(generation_.manifest().probe_table, options_.recall, table_k,
-                           static_cast<std::uint32_t>(clusters));
-    const double scale = std::pow(std::max(1.0, wanted / kFittedKMax), kProbesPerK);
-    const double nprobe = static_cast<double>(plan.nprobe) * scale;
-    // Comparing half of the centroids costs more than asking the columns of the other half.
-    const double most = static_cast<double>(clusters) / (scratch.held.is_resident() ? 2 : 1);
-    return nprobe < most ? static_cast<std::size_t>(nprobe) : clusters;
-  }
-
-  void raise_to_rows_min(ann::ProbePlan& plan) const {
-    const std::uint64_t rows = std::max<std::uint64_t>(1, generation_.live_rows());
-    const std::uint64_t clusters = generation_.cluster_ids().size();
-    const std::uint64_t least =
-        std::min(clusters, (rows_min(options_.recall) * clusters + rows - 1) / rows);
-    plan.nprobe_min = std::max(plan.nprobe_min, static_cast<std::uint32_t>(least));
-    plan.nprobe = std::max(plan.nprobe, plan.nprobe_min);
-  }
-
-  void add_parts(std::size_t centroid, float to_centroid) {
-    for (const std::uint32_t number : generation_.parts_of(centroid)) {
-      const PartView& part = generation_.parts()[number];
-      if (part.live_rows() == 0) continue;
-      scratch.parts.push_back(number);
-      scratch.to_centroids.push_back(to_centroid);
-      rows_chosen_ += part.slot->ref.rows;
-      live_chosen_ += part.live_rows();
-      if (!format::has_codes(part.slot->ref)) uncoded_chosen_ += part.live_rows();
-    }
+    return !has_every_row_ && !options_.nprobe && scratch.best.size() < options_.k;
   }
 
   // --- which rows ---
 
   enum class Way : std::uint8_t { codes, matches, all };
   Way choose_way() const {
-    const bool by_codes = !every_row_ && generation_.rotation() != nullptr &&
-                          uncoded_chosen_ * kUncodedShareMax <= live_chosen_;
-    const bool few = filter_ != nullptr && live_chosen_ * kMatchShareMax <= rows_chosen_;
+    const bool by_codes = !visits_.sees_every_match() && generation_.rotation() != nullptr &&
+                          visits_.uncoded_rows() * kUncodedShareMax <= visits_.live_rows();
+    const bool few = filter_ != nullptr && visits_.live_rows() * kMatchShareMax <= visits_.rows();
     // Codes say which rows need not be read at all.
-    if (few && (!by_codes || scratch.held.is_resident())) return Way::matches;
+    if (few && (!by_codes || held_.is_resident())) return Way::matches;
     return by_codes ? Way::codes : Way::all;
   }
 
@@ -300,12 +156,15 @@ class Search {
   // replaced are dropped after the scan; if that leaves too few, more are taken. Ends: `wanted`
   // doubles up to the number of rows.
   Status scan() {
-    if (filter_ != nullptr) VARVE_CHECK(visit_matches());
-    cost_.rows_scanned = rows_chosen_;
+    if (filter_ != nullptr) VARVE_CHECK(visits_.visit_matches());
     const Way way = choose_way();
-    if (way == Way::all) VARVE_CHECK(scratch.full.score(scratch.held, scorer_));
-    if (way == Way::matches) VARVE_CHECK(scratch.match.score(scratch.held, scorer_));
-    cost_.rows_compared = way == Way::all ? rows_chosen_ : live_chosen_;
+    has_every_row_ = way != Way::codes && visits_.has_every_match();
+    cost_.certainty = has_every_row_ ? Certainty::exact : Certainty::approximate;
+    cost_.nprobe = visits_.clusters();
+    cost_.rows_scanned = visits_.rows();
+    if (way == Way::all) VARVE_CHECK(scratch.full.score(held_, scorer_));
+    if (way == Way::matches) VARVE_CHECK(scratch.match.score(held_, scorer_));
+    cost_.rows_compared = way == Way::all ? visits_.rows() : visits_.live_rows();
     std::size_t wanted = options_.k;
     while (true) {
       VARVE_TRY(const bool enough, scan_for(way, wanted));
@@ -314,29 +173,18 @@ class Search {
     }
   }
 
-  Status apply_filter() {
-    VARVE_CHECK(scratch.held.apply(*filter_));
-    live_chosen_ = uncoded_chosen_ = 0;
-    for (std::size_t place = 0; place < scratch.parts.size(); ++place) {
-      const std::uint32_t live = scratch.held.live_rows(place);
-      live_chosen_ += live;
-      if (!format::has_codes(scratch.held.part(place).slot->ref)) uncoded_chosen_ += live;
-    }
-    return {};
-  }
-
   Result<bool> scan_for(Way way, std::size_t wanted) {
     const std::size_t spare = way == Way::all ? kSpareCandidates : 0;
-    const std::size_t capacity = std::min(live_chosen_, wanted + spare);
+    const std::size_t capacity = std::min(visits_.live_rows(), wanted + spare);
     if (capacity == 0) return take_candidates(0);
     if (way == Way::codes) {
-      VARVE_CHECK(scratch.coded.nearest(scratch.held, scorer_, scratch.to_centroids, capacity,
-                                        scratch.ids));
+      VARVE_CHECK(
+          scratch.coded.nearest(held_, scorer_, visits_.to_centroids(), capacity, scratch.ids));
       cost_.rows_compared = scratch.coded.rows_compared();
     } else if (way == Way::matches) {
       scratch.match.nearest(scorer_, capacity, scratch.ids);
     } else {
-      scratch.full.nearest(scratch.held, scorer_, capacity, every_row_, scratch.ids);
+      scratch.full.nearest(held_, scorer_, capacity, has_every_row_, scratch.ids);
     }
     return take_candidates(capacity);
   }
@@ -350,8 +198,8 @@ class Search {
     const std::size_t count = scratch.ids.size();
     std::size_t dropped = 0;
     VARVE_CHECK(add_candidates(dropped));
-    const bool more_exist = count >= capacity && capacity < live_chosen_;
-    return count - dropped >= std::min<std::size_t>(options_.k, live_chosen_) || !more_exist;
+    const bool more_exist = count >= capacity && capacity < visits_.live_rows();
+    return count - dropped >= std::min<std::size_t>(options_.k, visits_.live_rows()) || !more_exist;
   }
 
   // Calls use(places, ids) with groups of scratch.ids whose parts' `sections` fit into what a query
@@ -368,7 +216,7 @@ class Search {
     }
     auto id = ids.cbegin();
     for (std::span<const std::uint32_t> rest = scratch.places; !rest.empty();) {
-      const auto group = rest.first(scratch.held.count_within(rest, sections));
+      const auto group = rest.first(held_.count_within(rest, sections));
       const auto first = id;
       while (id != ids.cend() && place_of(*id) <= group.back()) ++id;
       VARVE_CHECK(use(group, std::span(first, id)));
@@ -378,27 +226,26 @@ class Search {
   }
 
   Status add_candidates(std::size_t& dropped) {
-    HeldSections& held = scratch.held;
     return in_groups({format::Section::rows, format::Section::ids},
                      [&](auto places, auto group) -> Status {
-                       VARVE_CHECK(held.hold<IdsView>(places));
-                       VARVE_CHECK(held.hold<RowsView>(places));
+                       VARVE_CHECK(held_.hold<IdsView>(places));
+                       VARVE_CHECK(held_.hold<RowsView>(places));
                        for (const std::uint64_t id : group) add_candidate(id, dropped);
-                       held.let_go<IdsView>(places);
-                       held.let_go<RowsView>(places);
+                       held_.let_go<IdsView>(places);
+                       held_.let_go<RowsView>(places);
                        return {};
                      });
   }
 
   void add_candidate(std::uint64_t id, std::size_t& dropped) {
-    std::string_view key = scratch.held.at<IdsView>(place_of(id)).key(row_of(id));
+    std::string_view key = held_.at<IdsView>(place_of(id)).key(row_of(id));
     // The log behind the fold pointer is newer than every row in clusters.
     if (view_.tail_count > 0 && view_.tail->newest(key, view_.tail_count)) {
       ++dropped;
       return;
     }
-    if (!scratch.held.keeps_all()) key = scratch.keys.emplace_back(key);
-    const RowsView& rows = scratch.held.at<RowsView>(place_of(id));
+    if (!held_.keeps_all()) key = scratch.keys.emplace_back(key);
+    const RowsView& rows = held_.at<RowsView>(place_of(id));
     scratch.best.push_back({scorer_.exact(rows.rows, row_of(id)), key, {}, id, false});
   }
 
@@ -435,23 +282,22 @@ class Search {
 
   Status attach_metadata(std::vector<Hit>& hits) {
     // The hits have copies of what they need.
-    scratch.held.drop<CodesView>();
-    scratch.held.drop<RowsView>();
-    scratch.held.drop<IdsView>();
+    held_.drop<CodesView>();
+    held_.drop<RowsView>();
+    held_.drop<IdsView>();
     scratch.ids.clear();
     for (const Candidate& candidate : scratch.best) {
       if (!candidate.in_tail) scratch.ids.push_back(candidate.row);
     }
-    HeldSections& held = scratch.held;
     return in_groups({format::Section::metadata}, [&](auto places, auto) -> Status {
-      VARVE_CHECK(held.hold<MetadataView>(places));
+      VARVE_CHECK(held_.hold<MetadataView>(places));
       for (std::size_t rank = 0; rank < hits.size(); ++rank) {
         const Candidate& candidate = scratch.best[rank];
         const std::uint32_t place = place_of(candidate.row);
         if (candidate.in_tail || !std::binary_search(places.begin(), places.end(), place)) continue;
-        hits[rank].metadata = held.at<MetadataView>(place).at(row_of(candidate.row));
+        hits[rank].metadata = held_.at<MetadataView>(place).at(row_of(candidate.row));
       }
-      held.let_go<MetadataView>(places);
+      held_.let_go<MetadataView>(places);
       return {};
     });
   }
@@ -460,13 +306,14 @@ class Search {
   const View& view_;
   const Generation& generation_;
   const RowScorer& scorer_;
+  Visits& visits_;
+  HeldSections& held_;
   const QueryOptions& options_;
   const Filter* const filter_;  // null: every row matches
   const LetGo let_go_;
   Performance cost_;
-  bool every_row_ = false;
-  // Of the parts visited: all rows, those that are live, and of these those without codes.
-  std::size_t rows_chosen_ = 0, live_chosen_ = 0, uncoded_chosen_ = 0;
+  // Every row that counts is among those visited.
+  bool has_every_row_ = false;
 };
 
 // The last filter of a thread that was valid: one that is asked again is not parsed again.

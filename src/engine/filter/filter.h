@@ -9,6 +9,7 @@
 
 #include "base/result.h"
 #include "engine/filter/program.h"
+#include "engine/filter/value_directory.h"
 #include "format/attributes.h"
 
 namespace varve::engine {
@@ -44,6 +45,9 @@ class Filter {
   bool may_match(const format::AttributeSummary& summary) const;
   // True: each row of the part matches, none has to be looked at.
   bool matches_all(const format::AttributeSummary& summary) const;
+  // Of all parts of a generation, fills in those in which a row may match. False: more than
+  // `count_max`, counted with repetitions, or any may.
+  bool find_parts(const ValueDirectory& directory, std::size_t count_max, PartMatches& out) const;
 
  private:
   friend class FilterParser;
