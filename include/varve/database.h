@@ -135,6 +135,13 @@ struct CompactReport {
   std::uint64_t objects_deleted = 0, bytes_deleted = 0;
 };
 
+struct PinOptions {
+  std::chrono::seconds ttl{0};  // 0: no end
+  // In memory only codes, all else on disk: what queries with QueryOptions::codes_only use.
+  bool codes_only = false;
+  ProgressSink progress = {};
+};
+
 struct PinReport {
   std::uint64_t bytes = 0;
   // Pinned in memory, but not on disk: there is no room for more that is pinned, or it failed.
@@ -232,12 +239,12 @@ class Index {
   // cache.
   virtual Result<std::uint64_t> warm(const ProgressSink& progress) = 0;
   // The same, and keeps them in memory, and on disk if there is such a tier, until `unpin`, `evict`
-  // or for `ttl` (0: no end). What folds, compactions and imports add later is pinned in the
+  // or for `options.ttl`. What folds, compactions and imports add later is pinned in the
   // background as soon as this process has seen it. A process that opens the folder later keeps on
   // disk what is there, not in memory. `overloaded`: a section is too large, or pinned bytes are at
-  // their limit, half of the tier. `cancelled`: `ttl` was over first. `unavailable`: the store, or
-  // the pin cannot be written down in the folder. After an error is pinned what was before.
-  virtual Result<PinReport> pin(std::chrono::seconds ttl, const ProgressSink& progress) = 0;
+  // their limit, half of the tier. `cancelled`: the time was over first. `unavailable`: the store,
+  // or the pin cannot be written down in the folder. After an error is pinned what was before.
+  virtual Result<PinReport> pin(const PinOptions& options) = 0;
   // Returns how many sections were pinned. `unavailable`: that cannot be written down in the
   // folder, and the next process pins again.
   virtual Result<std::uint64_t> unpin() = 0;

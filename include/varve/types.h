@@ -45,6 +45,10 @@ struct IndexName {
 struct IndexConfig {
   std::uint32_t dim = 0;  // 1 to kDimMax
   Metric metric = Metric::euclidean;
+  // Bits of the code of a row for each dimension: 1, or 2 to 8 for an index that shall answer from
+  // codes alone (QueryOptions::codes_only). Fractions are rounded to 64 bits a row. Below 64
+  // dimensions there are no codes, and it is 1.
+  double code_bits = 1;
 };
 
 // How sure an answer is. `bounded` is reserved for answers proved by centroid bounds.
@@ -58,6 +62,9 @@ struct QueryOptions {
   std::optional<std::uint32_t> nprobe = {};
   // Scan every row; distances accumulated in double, ties ordered by key. Overrides both.
   bool exact = false;
+  // Distances as the codes of rows have them, no row is read but those that have no code. What is
+  // found depends on IndexConfig::code_bits, which is above 1. Not with `exact`.
+  bool codes_only = false;
   bool include_metadata = true;
   // Only rows whose metadata matches (docs/filters.md), as JSON; empty for all. Without `nprobe`,
   // clusters are visited until there are k such rows or no cluster is left.

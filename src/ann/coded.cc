@@ -6,6 +6,7 @@
 
 #include "ann/centroid_ranking.h"
 #include "ann/clustering.h"
+#include "ann/code_encoder.h"
 #include "ann/probe.h"
 #include "ann/stored_rows.h"
 #include "ann/vector_search.h"
@@ -20,97 +21,54 @@ namespace {
 using kernels::kSignBlockRows;
 using kernels::SignHit;
 
-// The codes of all clusters, each from a block of its own on. Immutable; thread-safe.
-class SignSections {
+// The codes of all clusters: signs, each cluster from a block of its own on, and maybe extra bits
+// by position. Immutable; thread-safe.
+class CodeSections {
  public:
-  SignSections(const StoredRows& rows, const CentroidSet& centroids,
-               std::span<const std::size_t> starts, const kernels::Rotation& rotation)
-      : block_bytes_(kernels::sign_block_bytes(rotation.padded_dim())) {
+  CodeSections(const StoredRows& rows, const CentroidSet& centroids,
+               std::span<const std::size_t> starts, const CodeEncoder& encoder)
+      : block_bytes_(kernels::sign_block_bytes(encoder.rotation().padded_dim())),
+        extra_row_bytes_(encoder.extra_row_bytes()) {
     first_blocks_.push_back(0);
     for (std::size_t c = 0; c < centroids.size(); ++c) {
       const std::size_t count = starts[c + 1] - starts[c];
       first_blocks_.push_back(first_blocks_.back() + (count + kSignBlockRows - 1) / kSignBlockRows);
     }
-    buffer_ = base::Buffer(first_blocks_.back() * block_bytes_);
-    std::fill_n(buffer_.data(), buffer_.size(), std::byte{0});
+    signs_ = base::Buffer(first_blocks_.back() * block_bytes_);
+    extra_ = base::Buffer(rows.rows().count * extra_row_bytes_);
     for (std::size_t c = 0; c < centroids.size(); ++c) {
-      encode(rows, centroids.centroid(c), starts[c], starts[c + 1], rotation,
-             buffer_.data() + first_blocks_[c] * block_bytes_);
+      const std::size_t count = starts[c + 1] - starts[c];
+      const std::size_t blocks = first_blocks_[c + 1] - first_blocks_[c];
+      encoder.encode(rows.rows().sub(starts[c], count), centroids.centroid(c),
+                     signs_.span().subspan(first_blocks_[c] * block_bytes_, blocks * block_bytes_),
+                     extra_.span().subspan(starts[c] * extra_row_bytes_, count * extra_row_bytes_));
     }
   }
 
   const std::byte* blocks(std::size_t cluster) const {
-    return buffer_.data() + first_blocks_[cluster] * block_bytes_;
+    return signs_.data() + first_blocks_[cluster] * block_bytes_;
   }
   // The block of the row at `place` of its cluster.
   const std::byte* block(std::size_t cluster, std::size_t place) const {
     return blocks(cluster) + place / kSignBlockRows * block_bytes_;
   }
+  bool has_extra() const { return extra_row_bytes_ > 0; }
+  const std::byte* extra(std::size_t position) const {
+    return extra_.data() + position * extra_row_bytes_;
+  }
+  void fetch_extra(std::size_t position) const {
+    for (std::size_t at = 0; at < extra_row_bytes_; at += 64) {
+      __builtin_prefetch(extra(position) + at);
+    }
+  }
   std::size_t resident_bytes() const {
-    return buffer_.size() + first_blocks_.size() * sizeof(first_blocks_[0]);
+    return signs_.size() + extra_.size() + first_blocks_.size() * sizeof(first_blocks_[0]);
   }
 
  private:
-  void encode(const StoredRows& rows, std::span<const float> centroid, std::size_t begin,
-              std::size_t end, const kernels::Rotation& rotation, std::byte* blocks) const {
-    const std::size_t dim = centroid.size();
-    std::vector<float> row(dim), rotated(rotation.padded_dim()), rotated_centroid(rotated.size());
-    rotation.apply(centroid.data(), rotated_centroid.data());
-    for (std::size_t i = begin; i < end; ++i) {
-      widen_for_ranking(rows.rows().sub(i, 1), rows.metric(), row.data());
-      for (std::size_t j = 0; j < dim; ++j) row[j] -= centroid[j];
-      rotation.apply(row.data(), rotated.data());
-      const std::size_t place = i - begin;
-      kernels::encode_signs(rotated.data(), rotated_centroid.data(), rotation.padded_dim(),
-                            place % kSignBlockRows, blocks + place / kSignBlockRows * block_bytes_);
-    }
-  }
-
-  const std::size_t block_bytes_;
+  const std::size_t block_bytes_, extra_row_bytes_;
   std::vector<std::size_t> first_blocks_;  // of each cluster, and the end
-  base::Buffer buffer_;
-};
-
-// The extra bits of all rows, by position. Immutable; thread-safe.
-class ExtraSection {
- public:
-  ExtraSection(const StoredRows& rows, const CentroidSet& centroids,
-               std::span<const std::size_t> starts, const kernels::Rotation& rotation,
-               const CodedOptions& options)
-      : shape_{rotation.padded_dim(), options.extra_bits,
-               options.extra_bits == 0 ? 0 : options.wider_dims} {
-    if (shape_.bits == 0) return;
-    row_bytes_ = kernels::extra_row_bytes(shape_);
-    buffer_ = base::Buffer(rows.rows().count * row_bytes_);
-    std::vector<float> row(rotation.dim()), rotated(rotation.padded_dim()),
-        rotated_centroid(rotated.size());
-    for (std::size_t c = 0; c < centroids.size(); ++c) {
-      const auto centroid = centroids.centroid(c);
-      rotation.apply(centroid.data(), rotated_centroid.data());
-      for (std::size_t i = starts[c]; i < starts[c + 1]; ++i) {
-        widen_for_ranking(rows.rows().sub(i, 1), rows.metric(), row.data());
-        for (std::size_t j = 0; j < row.size(); ++j) row[j] -= centroid[j];
-        rotation.apply(row.data(), rotated.data());
-        kernels::encode_extra(rotated.data(), rotated_centroid.data(), shape_,
-                              buffer_.data() + i * row_bytes_);
-      }
-    }
-  }
-
-  bool is_empty() const { return shape_.bits == 0; }
-  const kernels::ExtraShape& shape() const { return shape_; }
-  const std::byte* row(std::size_t position) const {
-    return buffer_.data() + position * row_bytes_;
-  }
-  void fetch(std::size_t position) const {
-    for (std::size_t at = 0; at < row_bytes_; at += 64) __builtin_prefetch(row(position) + at);
-  }
-  std::size_t resident_bytes() const { return buffer_.size(); }
-
- private:
-  kernels::ExtraShape shape_;
-  std::size_t row_bytes_ = 0;
-  base::Buffer buffer_;
+  base::Buffer signs_, extra_;
 };
 
 // A row that signs leave, of the cluster that was visited as the `visit`-th.
@@ -156,10 +114,9 @@ class ClustersOfCodes final : public CodedSearch {
         starts_(std::move(made.starts)),
         ids_(std::move(made.order)),
         probe_table_(std::move(made.probe_table)),
-        rotation_(rows.dim, options.clusters.seed),
-        ranking_(centroids_, rotation_),
-        codes_(rows_, centroids_, starts_, rotation_),
-        extra_(rows_, centroids_, starts_, rotation_, options) {}
+        encoder_(rows.dim, metric, options.clusters.seed, options.extra_words),
+        ranking_(centroids_, rotation()),
+        codes_(rows_, centroids_, starts_, encoder_) {}
 
   Result<std::vector<Neighbor>> search(std::span<const float> values, std::uint32_t k,
                                        const Effort& effort) const override {
@@ -171,7 +128,7 @@ class ClustersOfCodes final : public CodedSearch {
     }
     thread_local Scratch scratch;
     std::span<SignHit> hits = scan_clusters(query, k, plan_of(effort, k), scratch);
-    if (effort.codes_only && !extra_.is_empty()) return estimate(hits, k, scratch);
+    if (effort.codes_only && codes_.has_extra()) return estimate(hits, k, scratch);
     const float limit = scratch.bounds.limit();
     const auto end = std::remove_if(hits.begin(), hits.end(),
                                     [limit](const SignHit& hit) { return hit.lower > limit; });
@@ -187,12 +144,13 @@ class ClustersOfCodes final : public CodedSearch {
     return rows_.resident_bytes() + resident_bytes_of_codes();
   }
   std::size_t resident_bytes_of_codes() const override {
-    return codes_.resident_bytes() + extra_.resident_bytes() + rotation_.resident_bytes() +
-           ranking_.resident_bytes() + centroids_.values().size_bytes() +
-           starts_.size() * sizeof(std::size_t) + ids_.size() * sizeof(std::uint64_t);
+    return codes_.resident_bytes() + rotation().resident_bytes() + ranking_.resident_bytes() +
+           centroids_.values().size_bytes() + starts_.size() * sizeof(std::size_t) +
+           ids_.size() * sizeof(std::uint64_t);
   }
 
  private:
+  const kernels::Rotation& rotation() const { return encoder_.rotation(); }
   ProbePlan plan_of(const Effort& effort, std::uint32_t k) const {
     const auto clusters = static_cast<std::uint32_t>(centroids_.size());
     if (effort.nprobe != 0) return {effort.nprobe, effort.nprobe, 0};
@@ -203,9 +161,9 @@ class ClustersOfCodes final : public CodedSearch {
   // scratch.bounds has the last one, scratch.ends where the hits of each cluster end.
   std::span<SignHit> scan_clusters(const Query& query, std::uint32_t k, const ProbePlan& plan,
                                    Scratch& scratch) const {
-    scratch.rotated.resize(rotation_.padded_dim());
-    rotation_.apply(query.for_ranking(), scratch.rotated.data());
-    scratch.table.set(scratch.rotated.data(), rotation_.padded_dim());
+    scratch.rotated.resize(rotation().padded_dim());
+    rotation().apply(query.for_ranking(), scratch.rotated.data());
+    scratch.table.set(scratch.rotated.data(), rotation().padded_dim());
     auto& ranked = scratch.ranked;
     ranking_.rank(query.for_ranking(), scratch.table, plan, ranked);
     std::size_t rows = 0;
@@ -256,18 +214,19 @@ class ClustersOfCodes final : public CodedSearch {
     if (hits.empty()) return {};
     choose_candidates(hits, k, scratch);
     const auto& candidates = scratch.candidates;
-    scratch.extra.set(scratch.rotated.data(), extra_.shape());
+    scratch.extra.set(scratch.rotated.data(), encoder_.extra_shape());
     scratch.bounds.reset(std::min<std::size_t>(k, candidates.size()));
     auto& found = scratch.estimated;
     found.clear();
     for (std::size_t i = 0; i < candidates.size(); ++i) {
-      if (i + kFetchedAhead < candidates.size()) extra_.fetch(candidates[i + kFetchedAhead].row);
+      if (i + kFetchedAhead < candidates.size())
+        codes_.fetch_extra(candidates[i + kFetchedAhead].row);
       const Candidate& candidate = candidates[i];
       if (candidate.lower > scratch.bounds.limit()) continue;
       const auto [to_centroid, cluster] = scratch.ranked[candidate.visit];
       const std::size_t place = candidate.row - starts_[cluster];
       const auto near = scratch.extra.estimate(codes_.block(cluster, place), place % kSignBlockRows,
-                                               extra_.row(candidate.row), to_centroid);
+                                               codes_.extra(candidate.row), to_centroid);
       if (near.estimate > scratch.bounds.limit()) continue;
       scratch.bounds.add(near.estimate);
       const auto squared = static_cast<double>(std::max(near.estimate, 0.0F));
@@ -341,10 +300,9 @@ class ClustersOfCodes final : public CodedSearch {
   std::vector<std::size_t> starts_;
   std::vector<std::uint64_t> ids_;  // row number of each position
   std::vector<format::ProbePoint> probe_table_;
-  kernels::Rotation rotation_;
+  CodeEncoder encoder_;
   CentroidRanking ranking_;
-  SignSections codes_;
-  ExtraSection extra_;
+  CodeSections codes_;
 };
 
 }  // namespace
@@ -353,11 +311,6 @@ std::unique_ptr<CodedSearch> make_coded(const kernels::Rows& rows, Metric metric
                                         const CodedOptions& options, base::Pool& pool) {
   return std::make_unique<ClustersOfCodes>(rows, metric, options,
                                            cluster_rows(rows, metric, options.clusters, pool));
-}
-
-std::unique_ptr<VectorSearch> make_coded(const kernels::Rows& rows, Metric metric,
-                                         const ClusteredOptions& options, base::Pool& pool) {
-  return make_coded(rows, metric, CodedOptions{.clusters = options}, pool);
 }
 
 }  // namespace varve::ann

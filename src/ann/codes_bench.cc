@@ -18,6 +18,8 @@
 
 #include "ann/test_data.h"
 #include "ann/vector_search.h"
+#include "kernels/extra_codes.h"
+#include "kernels/rotation.h"
 
 namespace varve::ann {
 namespace {
@@ -87,10 +89,11 @@ const CodedSearch& search_of(std::uint32_t bits, std::uint32_t wider) {
   if (search == nullptr || held != std::pair{bits, wider}) {
     const auto pool = base::make_thread_pool(2);
     search.reset();
-    search = make_coded(
-        the_set()->view(), Metric::cosine,
-        CodedOptions{.clusters = {.clusters = kClusters}, .extra_bits = bits, .wider_dims = wider},
-        *pool);
+    search = make_coded(the_set()->view(), Metric::cosine,
+                        CodedOptions{.clusters = {.clusters = kClusters},
+                                     .extra_words = kernels::extra_words(
+                                         {kernels::rotated_dim(the_set()->rows.dim), bits, wider})},
+                        *pool);
     held = {bits, wider};
   }
   return *search;

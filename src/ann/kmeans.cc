@@ -5,7 +5,7 @@
 #include <cstring>
 #include <numeric>
 
-#include "ann/sign_encoder.h"
+#include "ann/code_encoder.h"
 #include "base/assert.h"
 #include "base/random.h"
 

@@ -72,8 +72,8 @@ const VectorSearch& coded(std::uint32_t clusters) {
   auto& search = built[clusters];
   if (search == nullptr) {
     const auto pool = base::make_thread_pool(1);
-    search = make_coded(fashion()->narrow, Metric::euclidean,
-                        ClusteredOptions{.clusters = clusters}, *pool);
+    search = make_coded(fashion()->narrow, Metric::euclidean, {.clusters = {.clusters = clusters}},
+                        *pool);
   }
   return *search;
 }

@@ -48,7 +48,7 @@ std::unique_ptr<Set> build(const std::string& name) {
   set->searches["flat"] = make_flat(rows, Metric::euclidean);
   set->searches["hnsw"] = make_hnsw(rows, Metric::euclidean, {});
   set->searches["clustered"] = make_clustered(rows, Metric::euclidean, {}, *pool);
-  set->searches["coded"] = make_coded(rows, Metric::euclidean, ClusteredOptions{}, *pool);
+  set->searches["coded"] = make_coded(rows, Metric::euclidean, CodedOptions{}, *pool);
   for (std::size_t q = 0; q < kQueries; ++q) {
     const auto exact =
         set->searches["flat"]->search({set->queries.row(q), all->dim}, kNeighbors, {});

@@ -64,15 +64,11 @@ std::unique_ptr<VectorSearch> make_clustered(const kernels::Rows& rows, Metric m
                                              const ClusteredOptions& options, base::Pool& pool);
 // The same clusters; their rows are looked at by sign codes first, and only those that the codes
 // leave by themselves.
-std::unique_ptr<VectorSearch> make_coded(const kernels::Rows& rows, Metric metric,
-                                         const ClusteredOptions& options, base::Pool& pool);
-
-// Extra bits beside the signs (kernels/extra_codes.h): 0 for none, up to 7, and one more for the
-// first `wider_dims` of the rotated dimensions, a multiple of 64.
+// Beside the signs there may be extra bits: `extra_words` of a row (kernels/extra_codes.h), 0 for
+// none.
 struct CodedOptions {
   ClusteredOptions clusters;
-  std::uint32_t extra_bits = 0;
-  std::uint32_t wider_dims = 0;
+  std::uint32_t extra_words = 0;
 };
 class CodedSearch : public VectorSearch {
  public:

@@ -12,6 +12,7 @@
 
 #include "ann/exact.h"
 #include "ann/test_data.h"
+#include "kernels/rotation.h"
 
 namespace varve::ann {
 namespace {
@@ -38,13 +39,15 @@ const std::vector<Maker>& makers() {
       {"coded_extra",
        [](const kernels::Rows& rows, Metric metric) -> std::unique_ptr<VectorSearch> {
          const auto pool = base::make_thread_pool(1);
-         return make_coded(rows, metric,
-                           CodedOptions{.clusters = {.clusters = 50}, .extra_bits = 3}, *pool);
+         return make_coded(
+             rows, metric,
+             {.clusters = {.clusters = 50}, .extra_words = 3 * kernels::rotated_dim(rows.dim) / 64},
+             *pool);
        }},
       {"coded",
        [](const kernels::Rows& rows, Metric metric) {
          const auto pool = base::make_thread_pool(1);
-         return make_coded(rows, metric, ClusteredOptions{.clusters = 50}, *pool);
+         return make_coded(rows, metric, {.clusters = {.clusters = 50}}, *pool);
        }},
   };
   return all;
@@ -343,11 +346,10 @@ TEST(CodesOnly, FindMoreWithEachBitAndTellTheDistance) {
   for (const Metric metric : {Metric::euclidean, Metric::cosine}) {
     double before = 0;
     const auto flat = make_flat(rows, metric);
-    for (const auto& [bits, wider] : {std::pair{1U, 0U}, {2U, 64U}, {3U, 0U}, {7U, 0U}}) {
-      const auto coded = make_coded(
-          rows, metric,
-          CodedOptions{.clusters = {.clusters = 50}, .extra_bits = bits, .wider_dims = wider},
-          *pool);
+    // Three words are a bit.
+    for (const std::uint32_t words : {3U, 7U, 9U, 21U}) {
+      const auto coded =
+          make_coded(rows, metric, {.clusters = {.clusters = 50}, .extra_words = words}, *pool);
       std::size_t right = 0;
       double apart = 0, sum = 0;
       for (std::size_t q = 5900; q < 6000; ++q) {
@@ -363,8 +365,8 @@ TEST(CodesOnly, FindMoreWithEachBitAndTellTheDistance) {
         sum += wanted->front().distance;
       }
       const double recall = static_cast<double>(right) / 1000;
-      EXPECT_GT(recall, before) << bits;
-      EXPECT_LT(apart, sum * (bits == 7 ? 0.01 : 0.2)) << bits;
+      EXPECT_GT(recall, before) << words;
+      EXPECT_LT(apart, sum * (words == 21 ? 0.01 : 0.2)) << words;
       before = recall;
     }
     EXPECT_GT(before, 0.97);

@@ -15,6 +15,8 @@ void QueryFlags::declare(CLI::App& command, QueryFlags& flags) {
                      "Share of the true k nearest to find (default 0.95)");
   command.add_option("--nprobe", flags.nprobe, "Visit exactly so many clusters instead");
   command.add_flag("--exact", flags.exact, "Scan every row");
+  command.add_flag("--codes-only", flags.codes_only,
+                   "Distances by codes alone; of an index with --code-bits above 1");
   command.add_option(
       "--filter", flags.filter,
       R"(Only rows whose metadata matches: {"year":{"$gte":1990}}; docs/filters.md)");
@@ -31,12 +33,16 @@ Result<QueryOptions> QueryFlags::options() const {
   if (recall && !(*recall > 0 && *recall <= 1)) {
     return fail(ErrorKind::invalid, fmt::format("--recall {} is not above 0 and up to 1", *recall));
   }
+  if (codes_only && exact) {
+    return fail(ErrorKind::invalid, "only one of --codes-only and --exact makes sense");
+  }
   if (nprobe && *nprobe == 0) return fail(ErrorKind::invalid, "--nprobe 0 visits nothing");
   QueryOptions options;
   options.k = k;
   options.recall = recall.value_or(options.recall);
   options.nprobe = nprobe;
   options.exact = exact;
+  options.codes_only = codes_only;
   options.filter = filter;
   return options;
 }

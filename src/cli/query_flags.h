@@ -19,6 +19,7 @@ struct QueryFlags {
   std::optional<double> recall;
   std::optional<std::uint32_t> nprobe;
   bool exact = false;
+  bool codes_only = false;
   std::string filter;
 
   // `flags` must live until the command line has been parsed.

@@ -206,7 +206,7 @@ class Build {
       }
     }
     clusters_ = {};
-    GroupWriter writer(job_, {options_.dim, options_.metric, options_.seed});
+    GroupWriter writer(job_, {options_.dim, options_.metric, options_.seed, options_.extra_words});
     std::string scratch;
     for (std::size_t cluster = 0; cluster + 1 < begins.size(); ++cluster) {
       const auto rows =

@@ -21,6 +21,7 @@ struct BuildOptions {
   std::uint32_t clusters = 0;            // 0: from the number of rows
   std::uint32_t first_cluster = 0;       // id of the first cluster that is trained
   std::uint64_t seed = 1;                // of the manifest: codes depend on it
+  std::uint32_t extra_words = 0;         // of the manifest
   const Generation* existing = nullptr;  // assign to its clusters instead of training new ones
   ProgressSink progress;
 };

@@ -15,6 +15,9 @@ constexpr float kNoBound = -std::numeric_limits<float>::infinity();
 // those after profit from a nearer limit.
 constexpr std::size_t kBatchRows = 16;
 
+// Candidates whose extra bits are asked for while earlier ones are estimated.
+constexpr std::size_t kFetchedAhead = 4;
+
 // Of the error of a code, in bounds of it, when rows are compared: costs a few more rows and finds
 // half of what single bounds miss.
 constexpr float kSlack = 1.5F;
@@ -37,9 +40,28 @@ Status CodedScan::nearest(HeldSections& held, const RowScorer& scorer,
   // Distances that overflow are all equal: the exact ones decide.
   const float limit = scorer.with_margin(nearest_.limit());
   ids.clear();
-  for (const Compared& one : compared_) {
+  for (const Scored& one : compared_) {
     if (one.distance <= limit) ids.push_back(one.id);
   }
+  rows_compared_ = compared_.size();
+  return {};
+}
+
+Status CodedScan::nearest_by_codes(HeldSections& held, const RowScorer& scorer,
+                                   std::span<const float> to_centroids, std::size_t capacity,
+                                   std::uint32_t extra_words, std::vector<Scored>& found) {
+  const auto padded_dim = static_cast<std::uint32_t>(rotated_.size());
+  extra_.set(rotated_.data(), kernels::extra_shape(padded_dim, extra_words));
+  VARVE_CHECK(filter(held, to_centroids, capacity));
+  put_nearest_first(capacity);
+  compared_.clear();
+  unestimated_.clear();
+  nearest_.reset(capacity);
+  VARVE_CHECK(estimate(held, scorer, to_centroids));
+  VARVE_CHECK(compare_unestimated(held, scorer));
+  rows_compared_ = unestimated_.size();
+  keep_nearest(capacity);
+  found.assign(compared_.begin(), compared_.end());
   return {};
 }
 
@@ -163,6 +185,84 @@ void CodedScan::compare(const RowScorer& scorer, Fetch fetch, DistanceOf distanc
     }
     limit = scorer.with_margin(nearest_.limit());
   }
+}
+
+Status CodedScan::estimate(HeldSections& held, const RowScorer& scorer,
+                           std::span<const float> to_centroids) {
+  list_places();
+  for (std::span<const std::uint32_t> rest = places_; !rest.empty();) {
+    const auto group =
+        rest.first(held.count_within(rest, {format::Section::codes, format::Section::extra}));
+    VARVE_CHECK(held.hold<CodesView>(group));
+    VARVE_CHECK(held.hold<ExtraView>(group));
+    estimate_group(held, scorer, to_centroids, group);
+    held.let_go<CodesView>(group);
+    held.let_go<ExtraView>(group);
+    rest = rest.subspan(group.size());
+  }
+  return {};
+}
+
+void CodedScan::estimate_group(const HeldSections& held, const RowScorer& scorer,
+                               std::span<const float> to_centroids,
+                               std::span<const std::uint32_t> group) {
+  const std::size_t block_bytes = kernels::sign_block_bytes(table_.padded_dim());
+  const auto is_of_group = [&](std::uint64_t id) {
+    return place_of(id) >= group.front() && place_of(id) <= group.back();
+  };
+  for (std::size_t i = 0; i < survivors_.size(); ++i) {
+    if (i + kFetchedAhead < survivors_.size() && is_of_group(survivors_[i + kFetchedAhead].id)) {
+      const std::uint64_t next = survivors_[i + kFetchedAhead].id;
+      held.at<ExtraView>(place_of(next)).fetch(row_of(next));
+    }
+    const auto [lower, estimated, id] = survivors_[i];
+    if (!is_of_group(id) || scorer.of_codes(lower) > nearest_.limit()) continue;
+    const std::uint32_t place = place_of(id), row = row_of(id);
+    const ExtraView& extra = held.at<ExtraView>(place);
+    kernels::ExtraEstimate near{kNoBound, kNoBound};
+    if (extra.bytes) {
+      const std::byte* const block =
+          held.at<CodesView>(place).blocks() + row / kernels::kSignBlockRows * block_bytes;
+      near = extra_.estimate(block, row % kernels::kSignBlockRows, extra.row(row),
+                             to_centroids[place]);
+    }
+    if (near.estimate == kNoBound) {
+      unestimated_.push_back(id);
+      continue;
+    }
+    const float distance = scorer.of_codes(std::max(near.estimate, 0.0F));
+    if (distance > nearest_.limit()) continue;
+    nearest_.add(distance);
+    compared_.push_back({distance, id});
+  }
+}
+
+Status CodedScan::compare_unestimated(HeldSections& held, const RowScorer& scorer) {
+  if (unestimated_.empty()) return {};
+  std::sort(unestimated_.begin(), unestimated_.end());
+  for (auto id = unestimated_.begin(); id != unestimated_.end();) {
+    const std::uint32_t place = place_of(*id);
+    VARVE_CHECK(held.hold<RowsView>({&place, 1}));
+    for (; id != unestimated_.end() && place_of(*id) == place; ++id) {
+      const float distance = scorer.one(held.at<RowsView>(place), row_of(*id));
+      if (!std::isnan(distance)) compared_.push_back({distance, *id});
+    }
+    held.let_go<RowsView>({&place, 1});
+  }
+  return {};
+}
+
+// In the order of ids.
+void CodedScan::keep_nearest(std::size_t count) {
+  if (compared_.size() > count) {
+    const auto end = compared_.begin() + static_cast<std::ptrdiff_t>(count);
+    std::nth_element(compared_.begin(), end, compared_.end(), [](const Scored& a, const Scored& b) {
+      return a.distance != b.distance ? a.distance < b.distance : a.id < b.id;
+    });
+    compared_.erase(end, compared_.end());
+  }
+  std::sort(compared_.begin(), compared_.end(),
+            [](const Scored& a, const Scored& b) { return a.id < b.id; });
 }
 
 }  // namespace varve::engine

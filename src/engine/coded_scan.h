@@ -1,5 +1,5 @@
-// Candidates by the sign codes of the parts visited, and the distances of the rows that the codes
-// leave.
+// Candidates by the codes of the parts visited: signs leave a few rows, and these are compared, or
+// estimated by their extra bits.
 #pragma once
 
 #include <cstddef>
@@ -11,6 +11,7 @@
 #include "base/result.h"
 #include "engine/held_sections.h"
 #include "engine/row_scorer.h"
+#include "kernels/extra_codes.h"
 #include "kernels/rotation.h"
 #include "kernels/sign_codes.h"
 
@@ -29,15 +30,22 @@ class CodedScan {
   // the query to the centroid. REQUIRES: `capacity` is at most the number of live rows.
   Status nearest(HeldSections& held, const RowScorer& scorer, std::span<const float> to_centroids,
                  std::size_t capacity, std::vector<std::uint64_t>& ids);
-  // Rows whose values the last nearest() looked at.
-  std::size_t rows_compared() const { return compared_.size(); }
-
- private:
-  using Survivor = ann::SignFilter::Survivor;
-  struct Compared {
+  // A row and its distance: exact within the rounding of float32, or as its codes have it.
+  struct Scored {
     float distance;
     std::uint64_t id;
   };
+  // The `capacity` nearest by their codes alone, in the order of ids. Rows without codes are
+  // compared themselves. Arguments as above. REQUIRES: start() was called; the codes have extra
+  // bits.
+  Status nearest_by_codes(HeldSections& held, const RowScorer& scorer,
+                          std::span<const float> to_centroids, std::size_t capacity,
+                          std::uint32_t extra_words, std::vector<Scored>& found);
+  // Rows whose values the last search looked at.
+  std::size_t rows_compared() const { return rows_compared_; }
+
+ private:
+  using Survivor = ann::SignFilter::Survivor;
 
   Status filter(HeldSections& held, std::span<const float> to_centroids, std::size_t capacity);
   void add_uncoded(const HeldSections& held);
@@ -45,6 +53,11 @@ class CodedScan {
   void put_nearest_first(std::size_t count);
   Status compare_at_once(HeldSections& held, const RowScorer& scorer);
   Status compare_in_groups(HeldSections& held, const RowScorer& scorer);
+  Status estimate(HeldSections& held, const RowScorer& scorer, std::span<const float> to_centroids);
+  void estimate_group(const HeldSections& held, const RowScorer& scorer,
+                      std::span<const float> to_centroids, std::span<const std::uint32_t> group);
+  Status compare_unestimated(HeldSections& held, const RowScorer& scorer);
+  void keep_nearest(std::size_t count);
   template <typename Fetch, typename DistanceOf>
   void compare(const RowScorer& scorer, Fetch fetch, DistanceOf distance_of);
 
@@ -57,8 +70,11 @@ class CodedScan {
   std::vector<std::uint32_t> places_;  // of survivors, ascending
   std::vector<float> distances_;       // of survivors, if compared in groups
   std::vector<std::uint32_t> batch_;   // of survivors, compared together
-  std::vector<Compared> compared_;
-  kernels::UpperBounds nearest_;  // of the distances
+  std::vector<Scored> compared_;
+  std::size_t rows_compared_ = 0;
+  kernels::ExtraQuery extra_;
+  std::vector<std::uint64_t> unestimated_;  // ids of rows without codes, or with useless ones
+  kernels::UpperBounds nearest_;            // of the distances
 };
 
 }  // namespace varve::engine

@@ -171,7 +171,7 @@ TEST_P(CodedSearch, PinnedAndNotAnswersAreTheSame) {
     return text;
   };
   const std::string before = ask();
-  ASSERT_TRUE(index->pin(std::chrono::seconds(0), {}));
+  ASSERT_TRUE(index->pin({}));
   EXPECT_EQ(ask(), before);
   ASSERT_TRUE(index->unpin());
   EXPECT_EQ(ask(), before);
@@ -190,11 +190,11 @@ TEST(CodedSearch, WhatIsPinnedIsReadWithoutTheCacheUntilItIsUnpinned) {
     return hits() - before;
   };
   EXPECT_GT(asked_of_cache(), 0U);
-  ASSERT_TRUE(index->pin(std::chrono::seconds(0), {}));
+  ASSERT_TRUE(index->pin({}));
   EXPECT_EQ(asked_of_cache(), 0U);
   ASSERT_TRUE(index->unpin());
   EXPECT_GT(asked_of_cache(), 0U);
-  ASSERT_TRUE(index->pin(std::chrono::seconds(0), {}));
+  ASSERT_TRUE(index->pin({}));
   ASSERT_TRUE(index->evict());
   EXPECT_GT(asked_of_cache(), 0U);
 }

@@ -87,6 +87,7 @@ Result<JobCommit> prepare_rebuild(Core& core, const JobContext& job, const View&
   options.metric = manifest.metric;
   options.dim = manifest.dim;
   options.seed = manifest.seed;
+  options.extra_words = manifest.extra_words;
   options.first_cluster = manifest.next_cluster;
   options.progress = progress;
   Built built;

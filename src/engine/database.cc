@@ -128,10 +128,13 @@ class StoredDatabase final : public Database {
   Result<std::shared_ptr<Index>> open_existing(const IndexName& name, const IndexConfig& config,
                                                bool exist_ok) {
     VARVE_TRY(auto index, open_index(name));
-    const bool same = index->config().dim == config.dim && index->config().metric == config.metric;
+    const IndexConfig& found = index->config();
+    const bool same = found.dim == config.dim && found.metric == config.metric &&
+                      extra_words_of(found) == extra_words_of(config);
     if (exist_ok && same) return index;
-    return fail(ErrorKind::conflict, fmt::format("index '{}' exists{}", name.str(),
-                                                 same ? "" : " with another dimension or metric"));
+    return fail(ErrorKind::conflict,
+                fmt::format("index '{}' exists{}", name.str(),
+                            same ? "" : " with another dimension, metric or number of code bits"));
   }
 
   const Env env_;

@@ -62,7 +62,7 @@ class FewMatches : public testing::TestWithParam<Metric> {
     ASSERT_TRUE(index_->put(changed));
     ASSERT_TRUE(index_->remove(removed));
   }
-  void pin() { ASSERT_TRUE(index_->pin(std::chrono::seconds(0), {})); }
+  void pin() { ASSERT_TRUE(index_->pin({})); }
 
   // Rows with a number in [first, end).
   Model matching(std::size_t first, std::size_t end) {

@@ -165,7 +165,7 @@ TEST_P(FilteredSearch, PinnedAndWithLittleMemoryAnswersAreTheSame) {
   fill(**writer.database().create_index(kFiltered, {dim(), metric()}, false));
   Process narrow(store_, 2, [](Env& env) { env.held_bytes_max = 30'000; });
   const auto pinned = *writer.database().open_index(kFiltered);
-  ASSERT_TRUE(pinned->pin(std::chrono::seconds(0), {}));
+  ASSERT_TRUE(pinned->pin({}));
   const auto index = *narrow.database().open_index(kFiltered);
   for (const Filtering& filtering : filterings()) {
     QueryOptions options;

@@ -7,7 +7,7 @@
 #include <limits>
 #include <numeric>
 
-#include "ann/sign_encoder.h"
+#include "ann/code_encoder.h"
 #include "base/sha256.h"
 #include "engine/group_writer.h"
 #include "engine/resident.h"
@@ -237,6 +237,8 @@ Result<std::vector<View>> Generation::views(const Env& env,
 }
 
 template Result<std::vector<CodesView>> Generation::views(const Env&,
+                                                          std::span<const std::uint32_t>) const;
+template Result<std::vector<ExtraView>> Generation::views(const Env&,
                                                           std::span<const std::uint32_t>) const;
 template Result<std::vector<RowsView>> Generation::views(const Env&,
                                                          std::span<const std::uint32_t>) const;

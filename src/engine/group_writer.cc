@@ -18,7 +18,7 @@ constexpr std::size_t kCodedRowsMin = 16;
 
 }  // namespace
 
-GroupWriter::GroupWriter(const JobContext& job, ann::SignEncoder encoder)
+GroupWriter::GroupWriter(const JobContext& job, ann::CodeEncoder encoder)
     : job_(job), encoder_(std::move(encoder)), dim_(encoder_.rotation().dim()) {}
 
 Status GroupWriter::start_cluster(std::uint32_t cluster, std::span<const float> centroid,
@@ -88,18 +88,18 @@ kernels::Rows GroupWriter::rows_of(const Draft& draft) const {
           draft.type};
 }
 
-std::vector<std::byte> GroupWriter::encode_codes(const Draft& draft) const {
+void GroupWriter::encode_codes(const Draft& draft, Encoded& encoded) const {
   const kernels::Rows rows = rows_of(draft);
-  if (dim_ < ann::kSignDimMin || rows.count < kCodedRowsMin) return {};
-  std::vector<std::byte> codes(format::codes_bytes(rows.count, dim_));
-  encoder_.encode(rows, draft.centroid, codes);
-  return codes;
+  if (dim_ < ann::kSignDimMin || rows.count < kCodedRowsMin) return;
+  encoded.codes = base::Buffer(format::codes_bytes(rows.count, dim_));
+  encoded.extra = base::Buffer(rows.count * encoder_.extra_row_bytes());
+  encoder_.encode(rows, draft.centroid, encoded.codes.span(), encoded.extra.span());
 }
 
 std::vector<GroupWriter::Encoded> GroupWriter::encode_pending(std::span<const Texts> texts) const {
   std::vector<Encoded> encoded(pending_.size());
   job_.env.compute->parallel_for(pending_.size(), [&](std::size_t i) {
-    encoded[i].codes = encode_codes(pending_[i]);
+    encode_codes(pending_[i], encoded[i]);
     if (!pending_[i].has_metadata) return;
     encoded[i].attributes = format::encode_row_attributes(texts[i].metadata);
   });
@@ -118,7 +118,8 @@ Status GroupWriter::flush() {
     part.id = job_.id << kPartBits | next_part_++;
     part.cluster = draft.cluster;
     part.rows = rows_of(draft);
-    part.codes = encoded[i].codes;
+    part.codes = encoded[i].codes.span();
+    part.extra = encoded[i].extra.span();
     part.attributes = encoded[i].attributes;
     if (!part.codes.empty()) part.code_kind = format::CodeKind::signs;
     part.keys = texts[i].keys;

@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "ann/sign_encoder.h"
+#include "ann/code_encoder.h"
 #include "base/bytes.h"
 #include "base/result.h"
 #include "engine/jobs.h"
@@ -35,7 +35,7 @@ struct WrittenGroups {
 class GroupWriter {
  public:
   // `encoder`: of the index, by the seed of its manifest.
-  GroupWriter(const JobContext& job, ann::SignEncoder encoder);
+  GroupWriter(const JobContext& job, ann::CodeEncoder encoder);
 
   // The rows that follow belong to `cluster`, whose centroid is borrowed until the next call.
   // Clusters come in the order in which they shall lie in storage; one without rows leaves no
@@ -73,15 +73,15 @@ class GroupWriter {
   // What is made of the rows of a part. No codes of few rows, which are looked at one by one as
   // quickly; no attributes without metadata.
   struct Encoded {
-    std::vector<std::byte> codes;
+    base::Buffer codes, extra;
     base::Bytes attributes;
   };
   std::vector<Encoded> encode_pending(std::span<const Texts> texts) const;
-  std::vector<std::byte> encode_codes(const Draft& draft) const;
+  void encode_codes(const Draft& draft, Encoded& encoded) const;
   Status flush();
 
   JobContext job_;
-  const ann::SignEncoder encoder_;
+  const ann::CodeEncoder encoder_;
   const std::uint32_t dim_;
   Draft draft_;
   std::vector<Draft> pending_;

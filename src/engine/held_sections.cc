@@ -19,7 +19,7 @@ void HeldSections::start(const Env& env, const View& view, std::span<const std::
   resident_ = view.resident.get();
   parts_ = parts;
   masks_.keep_first(parts);
-  keeps_all_ = parts.empty() || resident_ != nullptr ||
+  keeps_all_ = parts.empty() || is_resident() ||
                generation_->count_within(
                    parts, {format::Section::codes, format::Section::rows, format::Section::ids},
                    env.held_bytes_max) == parts.size();
@@ -74,7 +74,7 @@ Status HeldSections::ask_texts(const Filter& filter) {
 
 template <typename View>
 Status HeldSections::hold(std::span<const std::uint32_t> places) {
-  if (resident_ != nullptr) return {};
+  if (has_resident<View>()) return {};
   auto& held = std::get<std::vector<View>>(held_);
   held.resize(parts_.size());
   std::vector<std::uint32_t> numbers, missing;
@@ -90,6 +90,7 @@ Status HeldSections::hold(std::span<const std::uint32_t> places) {
 }
 
 template Status HeldSections::hold<CodesView>(std::span<const std::uint32_t>);
+template Status HeldSections::hold<ExtraView>(std::span<const std::uint32_t>);
 template Status HeldSections::hold<RowsView>(std::span<const std::uint32_t>);
 template Status HeldSections::hold<IdsView>(std::span<const std::uint32_t>);
 template Status HeldSections::hold<AttributesView>(std::span<const std::uint32_t>);
@@ -97,7 +98,7 @@ template Status HeldSections::hold<MetadataView>(std::span<const std::uint32_t>)
 
 std::size_t HeldSections::count_within(std::span<const std::uint32_t> places,
                                        std::initializer_list<format::Section> sections) const {
-  if (resident_ != nullptr) return places.size();
+  if (is_resident()) return places.size();
   std::uint64_t bytes = 0;
   for (std::size_t i = 0; i < places.size(); ++i) {
     for (const format::Section section : sections) {

@@ -34,7 +34,7 @@ class HeldSections {
 
   // All sections that deciding a query may need can be held together.
   bool keeps_all() const { return keeps_all_; }
-  bool is_resident() const { return resident_ != nullptr; }
+  bool is_resident() const { return resident_ != nullptr && resident_->is_complete; }
   std::span<const std::uint32_t> parts() const { return parts_; }
   const PartView& part(std::size_t place) const { return generation_->parts()[parts_[place]]; }
 
@@ -44,13 +44,13 @@ class HeldSections {
   // REQUIRES: held. Empty if the part has no such section.
   template <typename View>
   const View& at(std::size_t place) const {
-    if (resident_ != nullptr) return resident_->of<View>()[parts_[place]];
+    if (has_resident<View>()) return resident_->of<View>()[parts_[place]];
     return std::get<std::vector<View>>(held_)[place];
   }
   // The opposite of hold(), unless everything is kept.
   template <typename View>
   void let_go(std::span<const std::uint32_t> places) {
-    if (keeps_all_) return;
+    if (keeps_all_ || has_resident<View>()) return;
     auto& held = std::get<std::vector<View>>(held_);
     for (const std::uint32_t place : places) held[place] = {};
   }
@@ -79,6 +79,11 @@ class HeldSections {
                            std::initializer_list<format::Section> sections) const;
 
  private:
+  template <typename View>
+  bool has_resident() const {
+    return resident_ != nullptr && resident_->has<View>();
+  }
+
   const Env* env_ = nullptr;
   const Generation* generation_ = nullptr;
   const ResidentSections* resident_ = nullptr;
@@ -89,8 +94,8 @@ class HeldSections {
 
   RowMasks masks_;                             // empty: no filter
   std::vector<std::uint32_t> asked_, unsure_;  // places
-  std::tuple<std::vector<CodesView>, std::vector<RowsView>, std::vector<IdsView>,
-             std::vector<AttributesView>, std::vector<MetadataView>>
+  std::tuple<std::vector<CodesView>, std::vector<ExtraView>, std::vector<RowsView>,
+             std::vector<IdsView>, std::vector<AttributesView>, std::vector<MetadataView>>
       held_;  // by place; empty while not needed
 };
 

@@ -110,6 +110,7 @@ class Import {
     build_options.dim = config_.dim;
     build_options.clusters = options_.clusters;
     build_options.seed = base.generation->manifest().seed;
+    build_options.extra_words = base.generation->manifest().extra_words;
     build_options.progress = options_.progress;
     if (!base.generation->cluster_ids().empty()) build_options.existing = base.generation.get();
     const JobContext context = core_.job(job.id);

@@ -207,9 +207,13 @@ class StoredIndex final : public Index {
     VARVE_TRY(const PinReport report, pin_as({}, progress));
     return report.bytes;
   }
-  Result<PinReport> pin(std::chrono::seconds ttl, const ProgressSink& progress) override {
-    if (ttl.count() < 0) return fail(ErrorKind::invalid, "ttl is negative", "0 for no end");
-    return pin_as({Pinning::Keep::in_memory, end_of(ttl)}, progress);
+  Result<PinReport> pin(const PinOptions& options) override {
+    if (options.ttl.count() < 0) {
+      return fail(ErrorKind::invalid, "ttl is negative", "0 for no end");
+    }
+    const auto keep =
+        options.codes_only ? Pinning::Keep::codes_in_memory : Pinning::Keep::in_memory;
+    return pin_as({keep, end_of(options.ttl)}, options.progress);
   }
   Result<std::uint64_t> unpin() override {
     let_go_of_resident();
@@ -413,6 +417,7 @@ Status create_index_objects(const Env& env, const format::Uuid& uuid, const Inde
   manifest.index = name.index;
   manifest.dim = config.dim;
   manifest.metric = config.metric;
+  manifest.extra_words = extra_words_of(config);
   manifest.seed = env.random->next();
   const base::Nonce nonce = base::make_nonce(*env.random);
   format::Head head;
@@ -436,8 +441,7 @@ Result<std::shared_ptr<Index>> OpenIndexes::open(const Env& env, const format::U
   auto core = std::make_shared<Core>(env, uuid);
   VARVE_TRY(const View view, core->reader.refresh());
   const format::Manifest& manifest = view.generation->manifest();
-  auto index = std::make_shared<StoredIndex>(std::move(core), name,
-                                             IndexConfig{manifest.dim, manifest.metric});
+  auto index = std::make_shared<StoredIndex>(std::move(core), name, config_of(manifest));
   return add(uuid, std::move(index));
 }
 

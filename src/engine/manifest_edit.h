@@ -21,8 +21,8 @@ struct ManifestEdit {
 };
 
 // What encodes the rows of an index.
-inline ann::SignEncoder encoder_of(const format::Manifest& manifest) {
-  return {manifest.dim, manifest.metric, manifest.seed};
+inline ann::CodeEncoder encoder_of(const format::Manifest& manifest) {
+  return {manifest.dim, manifest.metric, manifest.seed, manifest.extra_words};
 }
 
 // Adds a key map segment for `locations`. Segments at the end that are not much larger are merged

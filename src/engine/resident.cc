@@ -40,9 +40,13 @@ std::size_t ResidentSections::decoded_bytes() const {
 }
 
 Result<std::shared_ptr<const ResidentSections>> hold_resident(const Env& env,
-                                                              const Generation& generation) {
+                                                              const Generation& generation,
+                                                              bool codes_only) {
   auto sections = std::make_shared<ResidentSections>();
   VARVE_CHECK(hold(env, generation, sections->codes));
+  VARVE_CHECK(hold(env, generation, sections->extra));
+  sections->is_complete = !codes_only;
+  if (codes_only) return std::shared_ptr<const ResidentSections>(std::move(sections));
   VARVE_CHECK(hold(env, generation, sections->rows));
   VARVE_CHECK(hold(env, generation, sections->ids));
   VARVE_CHECK(hold(env, generation, sections->attributes));

@@ -86,7 +86,7 @@ INSTANTIATE_TEST_SUITE_P(Metrics, ResidentQuery,
 TEST_P(ResidentQuery, AllocatesNothingAndTakesNoLock) {
   CachedProcess process(imported(GetParam()), {});
   const auto index = process.index();
-  ASSERT_TRUE(index->pin(std::chrono::seconds(0), {}));
+  ASSERT_TRUE(index->pin({}));
   const auto snapshot = *index->snapshot();
   // By codes, and by all rows, as the recall that is wanted takes.
   for (const auto nprobe : {std::optional<std::uint32_t>(16), std::optional<std::uint32_t>()}) {
@@ -107,7 +107,7 @@ TEST_P(ResidentQuery, AllocatesNothingAndTakesNoLock) {
 TEST_P(ResidentQuery, AllocatesNothingAndTakesNoLockWithAFilter) {
   CachedProcess process(imported(GetParam()), {});
   const auto index = process.index();
-  ASSERT_TRUE(index->pin(std::chrono::seconds(0), {}));
+  ASSERT_TRUE(index->pin({}));
   const auto snapshot = *index->snapshot();
   for (const std::size_t rows : {kRows / 2, kRows / 100}) {
     QueryOptions options;

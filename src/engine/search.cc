@@ -68,6 +68,7 @@ struct Scratch {
   FullScan full;
   MatchScan match;
   std::vector<std::uint64_t> ids;
+  std::vector<CodedScan::Scored> scored;  // by codes alone, in the order of ids
   std::vector<std::uint32_t> places;
   std::vector<Candidate> best;
   std::deque<std::string> keys;  // of candidates whose ids were let go
@@ -137,13 +138,15 @@ class Search {
 
   // The log may have replaced the rows of the clusters visited, or k asks for more than they hold.
   bool needs_more() const {
-    return !has_every_row_ && !options_.nprobe && scratch.best.size() < options_.k;
+    return !has_every_row_ && !visits_.sees_every_match() && !options_.nprobe &&
+           scratch.best.size() < options_.k;
   }
 
   // --- which rows ---
 
-  enum class Way : std::uint8_t { codes, matches, all };
+  enum class Way : std::uint8_t { codes_only, codes, matches, all };
   Way choose_way() const {
+    if (options_.codes_only && generation_.rotation() != nullptr) return Way::codes_only;
     const bool by_codes = !visits_.sees_every_match() && generation_.rotation() != nullptr &&
                           visits_.uncoded_rows() * kUncodedShareMax <= visits_.live_rows();
     const bool few = filter_ != nullptr && visits_.live_rows() * kMatchShareMax <= visits_.rows();
@@ -158,7 +161,8 @@ class Search {
   Status scan() {
     if (filter_ != nullptr) VARVE_CHECK(visits_.visit_matches());
     const Way way = choose_way();
-    has_every_row_ = way != Way::codes && visits_.has_every_match();
+    const bool looks_at_rows = way == Way::matches || way == Way::all;
+    has_every_row_ = looks_at_rows && visits_.has_every_match();
     cost_.certainty = has_every_row_ ? Certainty::exact : Certainty::approximate;
     cost_.nprobe = visits_.clusters();
     cost_.rows_scanned = visits_.rows();
@@ -176,28 +180,34 @@ class Search {
   Result<bool> scan_for(Way way, std::size_t wanted) {
     const std::size_t spare = way == Way::all ? kSpareCandidates : 0;
     const std::size_t capacity = std::min(visits_.live_rows(), wanted + spare);
-    if (capacity == 0) return take_candidates(0);
-    if (way == Way::codes) {
-      VARVE_CHECK(
-          scratch.coded.nearest(held_, scorer_, visits_.to_centroids(), capacity, scratch.ids));
-      cost_.rows_compared = scratch.coded.rows_compared();
+    if (capacity == 0) return take_candidates(way, 0);
+    CodedScan& coded = scratch.coded;
+    if (way == Way::codes_only) {
+      VARVE_CHECK(coded.nearest_by_codes(held_, scorer_, visits_.to_centroids(), capacity,
+                                         generation_.manifest().extra_words, scratch.scored));
+      cost_.rows_compared = coded.rows_compared();
+      scratch.ids.clear();
+      for (const auto& one : scratch.scored) scratch.ids.push_back(one.id);
+    } else if (way == Way::codes) {
+      VARVE_CHECK(coded.nearest(held_, scorer_, visits_.to_centroids(), capacity, scratch.ids));
+      cost_.rows_compared = coded.rows_compared();
     } else if (way == Way::matches) {
       scratch.match.nearest(scorer_, capacity, scratch.ids);
     } else {
       scratch.full.nearest(held_, scorer_, capacity, has_every_row_, scratch.ids);
     }
-    return take_candidates(capacity);
+    return take_candidates(way, capacity);
   }
 
   // From scratch.ids, of which the scan found as many as there are up to `capacity`. False: rows
   // that the tail replaced took so many places that more have to be found.
-  Result<bool> take_candidates(std::size_t capacity) {
+  Result<bool> take_candidates(Way way, std::size_t capacity) {
     std::erase_if(scratch.best, [](const Candidate& candidate) { return !candidate.in_tail; });
     scratch.keys.clear();
     if (capacity == 0) return true;
     const std::size_t count = scratch.ids.size();
     std::size_t dropped = 0;
-    VARVE_CHECK(add_candidates(dropped));
+    VARVE_CHECK(way == Way::codes_only ? add_estimated(dropped) : add_candidates(dropped));
     const bool more_exist = count >= capacity && capacity < visits_.live_rows();
     return count - dropped >= std::min<std::size_t>(options_.k, visits_.live_rows()) || !more_exist;
   }
@@ -230,14 +240,29 @@ class Search {
                      [&](auto places, auto group) -> Status {
                        VARVE_CHECK(held_.hold<IdsView>(places));
                        VARVE_CHECK(held_.hold<RowsView>(places));
-                       for (const std::uint64_t id : group) add_candidate(id, dropped);
+                       for (const std::uint64_t id : group) {
+                         const RowsView& rows = held_.at<RowsView>(place_of(id));
+                         add_candidate(id, scorer_.exact(rows.rows, row_of(id)), dropped);
+                       }
                        held_.let_go<IdsView>(places);
                        held_.let_go<RowsView>(places);
                        return {};
                      });
   }
 
-  void add_candidate(std::uint64_t id, std::size_t& dropped) {
+  Status add_estimated(std::size_t& dropped) {
+    auto next = scratch.scored.cbegin();
+    return in_groups({format::Section::ids}, [&](auto places, auto group) -> Status {
+      VARVE_CHECK(held_.hold<IdsView>(places));
+      for (const std::uint64_t id : group) {
+        add_candidate(id, static_cast<double>((next++)->distance), dropped);
+      }
+      held_.let_go<IdsView>(places);
+      return {};
+    });
+  }
+
+  void add_candidate(std::uint64_t id, double distance, std::size_t& dropped) {
     std::string_view key = held_.at<IdsView>(place_of(id)).key(row_of(id));
     // The log behind the fold pointer is newer than every row in clusters.
     if (view_.tail_count > 0 && view_.tail->newest(key, view_.tail_count)) {
@@ -245,8 +270,7 @@ class Search {
       return;
     }
     if (!held_.keeps_all()) key = scratch.keys.emplace_back(key);
-    const RowsView& rows = held_.at<RowsView>(place_of(id));
-    scratch.best.push_back({scorer_.exact(rows.rows, row_of(id)), key, {}, id, false});
+    scratch.best.push_back({distance, key, {}, id, false});
   }
 
   void scan_tail() {
@@ -339,7 +363,7 @@ Result<const Filter*> filter_of(std::string_view text) {
 Status search(const Env& env, const View& view, std::span<const float> query,
               const QueryOptions& options, QueryResult& result) {
   const format::Manifest& manifest = view.generation->manifest();
-  VARVE_CHECK(validate_query(query, options, {manifest.dim, manifest.metric}));
+  VARVE_CHECK(validate_query(query, options, config_of(manifest)));
   VARVE_TRY(const Filter* const filter, filter_of(options.filter));
   return Search(env, view, query, options, filter).run(result);
 }

@@ -199,7 +199,10 @@ Result<SectionCache::Warmed> SectionCache::warm(const Env& env, const SectionCon
     if (pinning.keep == Pinning::Keep::while_asked_for) continue;
     const SectionKey key = section_key(context.index, *slots[i], section);
     if (!pin_on_disk(text_of(key), handles[i], pinning.until_ms)) ++warmed.not_on_disk;
-    if (pinning.keep == Pinning::Keep::on_disk) continue;
+    if (pinning.keep == Pinning::Keep::on_disk) {
+      cache_->tier(0).unpin(cache::Key(text_of(key)));
+      continue;
+    }
     // Sections never change, so none is older than another.
     const std::uint64_t version = cache_->version(text_of(key));
     if (cache_->pin_found(text_of(key), handles[i], version, pinning.until_ms)) continue;

@@ -1,7 +1,5 @@
 #include "engine/section_pins.h"
 
-#include <map>
-
 namespace varve::engine {
 namespace {
 
@@ -95,18 +93,19 @@ std::optional<Pinning> SectionPins::find(const format::Uuid& index, std::int64_t
   std::lock_guard lock(mutex_);
   const auto pin = pins_.find(uuid);
   if (pin == pins_.end() || is_over(pin->second, now_ms)) return std::nullopt;
-  const auto keep = in_memory_.contains(uuid) ? Pinning::Keep::in_memory : Pinning::Keep::on_disk;
+  const auto own = in_memory_.find(uuid);
+  const auto keep = own != in_memory_.end() ? own->second : Pinning::Keep::on_disk;
   return Pinning{keep, pin->second};
 }
 
-Status SectionPins::remember(const format::Uuid& index, std::int64_t until_ms) {
+Status SectionPins::remember(const format::Uuid& index, const Pinning& pinning) {
   base::Turn::Held held(turn_);
   Pins pins = copy();
-  pins[index.hex()] = until_ms;
+  pins[index.hex()] = pinning.until_ms;
   VARVE_CHECK(write_file(pins));
   std::lock_guard lock(mutex_);
   pins_ = std::move(pins);
-  in_memory_.insert(index.hex());
+  in_memory_[index.hex()] = pinning.keep;
   has_pins_ = true;
   return {};
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -23,7 +24,8 @@ struct Pinning {
   enum class Keep : std::uint8_t {
     while_asked_for,  // not pinned
     on_disk,
-    in_memory,  // and on disk
+    codes_in_memory,  // and all on disk
+    in_memory,        // and on disk
   };
   Keep keep = Keep::while_asked_for;
   std::int64_t until_ms = 0;
@@ -51,9 +53,9 @@ class SectionPins {
 
   // How the index is pinned now. Costs nothing while no index is.
   std::optional<Pinning> find(const format::Uuid& index, std::int64_t now_ms) const;
-  // In memory by this process, and on disk by those to come. `unavailable`: the second is not
-  // certain.
-  Status remember(const format::Uuid& index, std::int64_t until_ms);
+  // As `pinning` says by this process, and on disk by those to come. `unavailable`: the second is
+  // not certain. REQUIRES: it says codes_in_memory or in_memory.
+  Status remember(const format::Uuid& index, const Pinning& pinning);
 
   // The sections of an index that are pinned, by tier.
   using Pinned = std::vector<std::set<std::string>>;
@@ -82,7 +84,8 @@ class SectionPins {
   mutable std::mutex mutex_;
   base::CondVar restored_;
   Pins pins_ VARVE_GUARDED_BY(mutex_);
-  std::set<std::string> in_memory_ VARVE_GUARDED_BY(mutex_);  // of pins_, those of this process
+  // Of pins_, those of this process.
+  std::map<std::string, Pinning::Keep> in_memory_ VARVE_GUARDED_BY(mutex_);
   bool must_restore_ VARVE_GUARDED_BY(mutex_) = false;
   bool is_posted_ VARVE_GUARDED_BY(mutex_) = false;
   std::atomic<bool> has_pins_{false};  // of pins_, to look without the lock

@@ -19,7 +19,7 @@ TEST(SectionPins, PinnedIndexesStayInMemoryAndOnDisk) {
   options.disk_dir = folder.path();
   {
     CachedProcess first(store, options);
-    EXPECT_GT(first.index()->pin(std::chrono::seconds(0), {})->bytes, 0U);
+    EXPECT_GT(first.index()->pin({})->bytes, 0U);
     const auto status = *first.database().cache_status(true);
     EXPECT_GT(status.tiers[0].pinned_items, 0U);
     EXPECT_EQ(status.tiers[1].pinned_items, status.tiers[0].pinned_items);
@@ -36,7 +36,7 @@ TEST(SectionPins, PinningMoreThanHalfOfMemoryIsRefusedAsAWhole) {
   CacheOptions options;
   options.ram_bytes_max = 300'000;
   CachedProcess process(imported(Metric::euclidean), options);
-  const auto pinned = process.index()->pin(std::chrono::seconds(0), {});
+  const auto pinned = process.index()->pin({});
   ASSERT_FALSE(pinned);
   EXPECT_EQ(pinned.error().kind, ErrorKind::overloaded);
   EXPECT_THAT(pinned.error().message, HasSubstr("half of the memory tier"));
@@ -50,7 +50,7 @@ TEST(SectionPins, WhatIsReplacedLeavesTheTiersAndWhatIsNewIsPinned) {
   const auto background = base::make_thread_pool(1);
   CachedProcess process(imported(Metric::euclidean), options, 1, background.get());
   const auto index = process.index();
-  ASSERT_TRUE(index->pin(std::chrono::seconds(0), {}));
+  ASSERT_TRUE(index->pin({}));
   put_and_fold(*index, "a", 0.1F);
   put_and_fold(*index, "a", 0.2F);
   ASSERT_TRUE(index->compact({}));
@@ -69,7 +69,7 @@ TEST(SectionPins, EvictionCountsAllTiersAndForgetsThePin) {
   options.disk_dir = folder.path();
   CachedProcess process(imported(Metric::euclidean), options);
   const auto index = process.index();
-  ASSERT_TRUE(index->pin(std::chrono::seconds(0), {}));
+  ASSERT_TRUE(index->pin({}));
   const auto before = *process.database().cache_status(true);
   EXPECT_THAT(read_pins(folder.path(), 0), SizeIs(1));
   ASSERT_THAT(before.indexes[0].bytes, SizeIs(2));
@@ -93,15 +93,15 @@ TEST(SectionPins, APinThatFailsLeavesWhatWasPinnedBefore) {
   };
   const std::string in_the_way = folder.path() + "/pinned-indexes.new";
   std::filesystem::create_directory(in_the_way);
-  const auto refused = index->pin(std::chrono::seconds(0), {});
+  const auto refused = index->pin({});
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().kind, ErrorKind::unavailable);
   EXPECT_EQ(pinned_items(), 0U);
   std::filesystem::remove(in_the_way);
-  ASSERT_TRUE(index->pin(std::chrono::seconds(0), {}));
+  ASSERT_TRUE(index->pin({}));
   const auto before = pinned_items();
   std::filesystem::create_directory(in_the_way);
-  EXPECT_FALSE(index->pin(std::chrono::seconds(5), {}));
+  EXPECT_FALSE(index->pin({.ttl = std::chrono::seconds(5)}));
   test_clock().advance(std::chrono::seconds(6));
   EXPECT_EQ(pinned_items(), before);
 }
@@ -114,7 +114,7 @@ TEST(SectionPins, PinningWritesToDiskWhatIsInMemoryOnly) {
   ASSERT_TRUE(process.index()->warm({}));
   cache::Tier& disk = process.layers().tier(1);
   for (const std::string& name : sections_in(disk, false)) disk.remove(cache::Key(name));
-  const auto pinned = process.index()->pin(std::chrono::seconds(0), {});
+  const auto pinned = process.index()->pin({});
   ASSERT_TRUE(pinned);
   EXPECT_EQ(pinned->sections_not_on_disk, 0U);
   EXPECT_EQ(sections_in(disk, true), process.live_sections());
@@ -126,7 +126,7 @@ TEST(SectionPins, WhatTheDiskCannotPinIsCounted) {
   options.disk_dir = folder.path();
   options.disk_bytes_max = 200'000;
   CachedProcess process(imported(Metric::euclidean), options);
-  const auto pinned = process.index()->pin(std::chrono::seconds(0), {});
+  const auto pinned = process.index()->pin({});
   ASSERT_TRUE(pinned);
   EXPECT_EQ(pinned->sections_not_on_disk + sections_in(process.layers().tier(1), true).size(),
             process.live_sections().size());
@@ -137,7 +137,7 @@ TEST(SectionPins, ASectionThatIsTooLargeIsNamedAsTheCause) {
   CacheOptions options;
   options.ram_bytes_max = 5'000;
   CachedProcess process(imported(Metric::euclidean), options);
-  const auto pinned = process.index()->pin(std::chrono::seconds(0), {});
+  const auto pinned = process.index()->pin({});
   ASSERT_FALSE(pinned);
   EXPECT_THAT(pinned.error().message, HasSubstr("does not fit"));
 }
@@ -145,10 +145,10 @@ TEST(SectionPins, ASectionThatIsTooLargeIsNamedAsTheCause) {
 TEST(SectionPins, TimesOfPinsAreChecked) {
   CachedProcess process(imported(Metric::euclidean), {});
   const auto index = process.index();
-  const auto refused = index->pin(std::chrono::seconds(-1), {});
+  const auto refused = index->pin({.ttl = std::chrono::seconds(-1)});
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().kind, ErrorKind::invalid);
-  ASSERT_TRUE(index->pin(std::chrono::seconds::max(), {}));
+  ASSERT_TRUE(index->pin({.ttl = std::chrono::seconds::max()}));
   EXPECT_GT(process.database().cache_status(false)->tiers[0].pinned_items, 0U);
 }
 

@@ -124,7 +124,8 @@ Result<cache::Handle> prepare_metadata(const base::Bytes& section, const PartSlo
 
 Result<cache::Handle> prepare_section(format::Section section, base::Bytes bytes,
                                       const PartSlot& slot, const SectionContext& context) {
-  if (section == format::Section::codes) return borrowed(std::move(bytes));
+  const bool is_code = section == format::Section::codes || section == format::Section::extra;
+  if (is_code) return borrowed(std::move(bytes));
   if (section == format::Section::rows) return prepare_rows(std::move(bytes), slot, context);
   if (section == format::Section::ids) return prepare_ids(bytes, slot);
   if (section == format::Section::attributes) return prepare_attributes(bytes, slot);
@@ -145,6 +146,12 @@ std::uint64_t prepared_bytes_max(format::Section section, const format::PartRef&
 bool CodesView::open(cache::Handle prepared, const PartSlot& slot, const SectionContext&) {
   bytes = std::move(prepared);
   return bytes.bytes().size() == slot.ref.section(format::Section::codes).raw_bytes;
+}
+
+bool ExtraView::open(cache::Handle prepared, const PartSlot& slot, const SectionContext&) {
+  bytes = std::move(prepared);
+  row_bytes = slot.ref.section(format::Section::extra).raw_bytes / slot.ref.rows;
+  return bytes.bytes().size() == row_bytes * slot.ref.rows;
 }
 
 bool AttributesView::open(cache::Handle prepared, const PartSlot& slot, const SectionContext&) {

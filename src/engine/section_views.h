@@ -18,8 +18,8 @@ namespace varve::engine {
 
 inline constexpr std::uint8_t kSectionLayout = 2;
 inline constexpr format::Section kCachedSections[] = {
-    format::Section::codes, format::Section::rows, format::Section::ids,
-    format::Section::attributes, format::Section::metadata};
+    format::Section::codes, format::Section::extra,      format::Section::rows,
+    format::Section::ids,   format::Section::attributes, format::Section::metadata};
 
 // Makes the bytes to cache from a verified section. `corrupt`: the section is malformed.
 Result<cache::Handle> prepare_section(format::Section section, base::Bytes bytes,
@@ -37,6 +37,23 @@ struct CodesView {
   // As of RowsView.
   bool open(cache::Handle prepared, const PartSlot& slot, const SectionContext& context);
   const std::byte* blocks() const { return bytes.bytes().data(); }
+};
+
+// Extra bits as they are stored.
+struct ExtraView {
+  static constexpr format::Section kSection = format::Section::extra;
+
+  cache::Handle bytes;
+  std::size_t row_bytes = 0;
+
+  bool open(cache::Handle prepared, const PartSlot& slot, const SectionContext& context);
+  const std::byte* row(std::size_t number) const {
+    return bytes.bytes().data() + number * row_bytes;
+  }
+  // Asks for what an estimate will look at soon.
+  void fetch(std::size_t number) const {
+    for (std::size_t at = 0; at < row_bytes; at += 64) __builtin_prefetch(row(number) + at);
+  }
 };
 
 // Rows of one part with what scoring needs. Views keep the bytes alive. An empty view: not loaded.

@@ -6,7 +6,9 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "ann/code_encoder.h"
 #include "base/utf8.h"
+#include "kernels/rotation.h"
 
 namespace varve {
 namespace {
@@ -63,7 +65,29 @@ Status validate_config(const IndexConfig& config) {
   if (config.metric != Metric::euclidean && config.metric != Metric::cosine) {
     return fail(ErrorKind::invalid, "metric is neither euclidean nor cosine");
   }
+  const double bits = config.code_bits;
+  if (bits == 1) return {};
+  if (!(bits >= 2 && bits <= 8)) {
+    return fail(ErrorKind::invalid, fmt::format("code_bits {} is not 1, or 2 to 8", bits));
+  }
+  if (config.dim < ann::kSignDimMin) {
+    return fail(ErrorKind::invalid,
+                fmt::format("code_bits {} with dimension {}: there are no codes below {}", bits,
+                            config.dim, ann::kSignDimMin));
+  }
   return {};
+}
+
+std::uint32_t extra_words_of(const IndexConfig& config) {
+  const std::uint32_t words_a_bit = kernels::rotated_dim(config.dim) / 64;
+  return static_cast<std::uint32_t>(std::lround((config.code_bits - 1) * words_a_bit));
+}
+
+IndexConfig config_of(const format::Manifest& manifest) {
+  if (manifest.extra_words == 0) return {manifest.dim, manifest.metric};
+  const std::uint32_t words_a_bit = kernels::rotated_dim(manifest.dim) / 64;
+  const double extra_bits = static_cast<double>(manifest.extra_words) / words_a_bit;
+  return {manifest.dim, manifest.metric, 1 + extra_bits};
 }
 
 Status validate_key(std::string_view key) {
@@ -134,6 +158,13 @@ Status validate_query(std::span<const float> query, const QueryOptions& options,
                 fmt::format("recall {} is not above 0 and at most 1", options.recall));
   }
   if (options.nprobe && *options.nprobe == 0) return fail(ErrorKind::invalid, "nprobe is 0");
+  if (options.codes_only && options.exact) {
+    return fail(ErrorKind::invalid, "codes_only gives no exact answer");
+  }
+  if (options.codes_only && config.code_bits == 1) {
+    return fail(ErrorKind::invalid, "codes_only: the index has one bit of code for each dimension",
+                "make it with --code-bits 4");
+  }
   auto valid = validate_vector(query, config);
   if (!valid) return tl::unexpected(valid.error().with_context("query"));
   return {};

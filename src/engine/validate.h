@@ -5,12 +5,17 @@
 #include <span>
 
 #include "base/result.h"
+#include "format/manifest.h"
 #include "varve/database.h"
 #include "varve/types.h"
 
 namespace varve::engine {
 
 Status validate_config(const IndexConfig& config);
+// Words of extra bits of a row that the configuration asks for. REQUIRES: it is valid.
+std::uint32_t extra_words_of(const IndexConfig& config);
+// What the configuration was that a manifest came from.
+IndexConfig config_of(const format::Manifest& manifest);
 Status validate_key(std::string_view key);
 Status validate_vector(std::span<const float> vector, const IndexConfig& config);
 Status validate_metadata(std::string_view metadata);

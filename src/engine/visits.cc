@@ -79,22 +79,24 @@ void Visits::widen() { visit(clusters_ * kWidenFactor); }
 // Visits the parts with rows that match and no other, if that is known to be cheap. An exact query
 // takes the word of every row.
 Result<bool> Visits::visit_few_matches() {
-  if (question_.options->exact || question_.options->nprobe) return false;
+  const QueryOptions& options = *question_.options;
+  if (options.exact || options.nprobe || options.codes_only) return false;
   if (!find_matches()) return false;
   begin(0);
   for (const std::uint32_t part : matches_.parts) add_part(part, 0);
   clusters_ = count_clusters();
   held_.start(*question_.env, *question_.view, parts_);
   VARVE_CHECK(apply_filter());
-  sees_every_match_ = live_rows_ <= few_matches(question_.options->k);
+  sees_every_match_ = live_rows_ <= few_matches(options.k);
   return sees_every_match_;
 }
 
 // Fills in the parts in which rows may match, if that is known and they are few.
 bool Visits::find_matches() {
-  if (question_.filter == nullptr || question_.view->resident == nullptr) return false;
-  return question_.filter->find_parts(question_.view->resident->values,
-                                      few_matches(question_.options->k), matches_);
+  const ResidentSections* const resident = question_.view->resident.get();
+  if (question_.filter == nullptr || resident == nullptr || !resident->is_complete) return false;
+  return question_.filter->find_parts(resident->values, few_matches(question_.options->k),
+                                      matches_);
 }
 
 // Parts of one cluster need not stand side by side.
@@ -132,6 +134,11 @@ void Visits::visit(std::size_t count) {
 void Visits::visit_all() {
   const Generation& generation = this->generation();
   const std::size_t clusters = generation.cluster_ids().size();
+  // Estimates need the distances of all centroids.
+  if (question_.options->codes_only && clusters > 0) {
+    const auto nprobe = static_cast<std::uint32_t>(clusters);
+    return visit_ranked({nprobe, nprobe, 0});
+  }
   begin(clusters);
   sees_every_match_ = true;
   // Those that were ranked stay first: their rows were asked already.
@@ -149,8 +156,10 @@ void Visits::visit_all() {
 void Visits::visit_ranked(const ann::ProbePlan& plan) {
   rank(plan);
   // Distances that overflow rank nothing.
-  if (!std::isfinite(ranked_.back().distance)) return visit_all();
+  const bool is_ranked = std::isfinite(ranked_.back().distance);
+  if (!is_ranked && !question_.options->codes_only) return visit_all();
   begin(ranked_.size());
+  sees_every_match_ = ranked_.size() == generation().cluster_ids().size();
   for (const auto& [distance, index] : ranked_) {
     add_cluster(index, distance);
   }

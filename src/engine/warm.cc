@@ -35,6 +35,16 @@ std::span<const PartView> first_of(std::span<const PartView> parts, std::uint64_
   return parts.first(count);
 }
 
+bool is_of_codes(format::Section section) {
+  return section == format::Section::codes || section == format::Section::extra;
+}
+
+// How close one section has to stay.
+Pinning pinning_of(const Pinning& all, format::Section section) {
+  if (all.keep != Pinning::Keep::codes_in_memory) return all;
+  return {is_of_codes(section) ? Pinning::Keep::in_memory : Pinning::Keep::on_disk, all.until_ms};
+}
+
 Status warm_some(const Core& core, const Generation& generation, std::span<const PartView> parts,
                  const Pinning& pinning, PinReport& report) {
   for (const format::Section section : kCachedSections) {
@@ -42,8 +52,8 @@ Status warm_some(const Core& core, const Generation& generation, std::span<const
     for (const PartView& part : parts) {
       if (part.slot->ref.section(section).stored_bytes > 0) slots.push_back(part.slot.get());
     }
-    VARVE_TRY(const auto warmed,
-              core.env.sections->warm(core.env, generation.context(), slots, section, pinning));
+    VARVE_TRY(const auto warmed, core.env.sections->warm(core.env, generation.context(), slots,
+                                                         section, pinning_of(pinning, section)));
     report.bytes += warmed.bytes;
     report.sections_not_on_disk += warmed.not_on_disk;
   }
@@ -66,8 +76,9 @@ Result<PinReport> warm_all(const Core& core, const View& view, const Pinning& pi
 }
 
 // So that queries need not ask the cache. Only what is pinned: nothing else may stay in memory.
-Status hold(const Core& core, const View& view) {
-  VARVE_TRY(auto sections, hold_resident(core.env, *view.generation));
+Status hold(const Core& core, const View& view, Pinning::Keep keep) {
+  const bool codes_only = keep == Pinning::Keep::codes_in_memory;
+  VARVE_TRY(auto sections, hold_resident(core.env, *view.generation, codes_only));
   view.generation->set_resident(std::move(sections));
   return {};
 }
@@ -82,8 +93,8 @@ Result<PinReport> warm(const Core& core, const View& view, const Pinning& pinnin
   SectionPins& pins = core.env.sections->pins();
   const SectionPins::Pinned before = pins.pinned(core.index);
   auto report = warm_all(core, view, pinning, progress);
-  const Status remembered = report ? pins.remember(core.index, pinning.until_ms) : Status{};
-  const Status held = report && remembered ? hold(core, view) : Status{};
+  const Status remembered = report ? pins.remember(core.index, pinning) : Status{};
+  const Status held = report && remembered ? hold(core, view, pinning.keep) : Status{};
   if (report && remembered && held) return report;
   pins.take_back(core.index, before);
   if (!report) return report;
@@ -94,7 +105,7 @@ Status follow_pin(const Core& core, const View& view) {
   const auto pinning = core.env.sections->pins().find(core.index, core.env.clock->wall_ms());
   if (!pinning) return {};
   VARVE_CHECK(warm_all(core, view, *pinning, {}));
-  return pinning->keep == Pinning::Keep::in_memory ? hold(core, view) : Status{};
+  return pinning->keep == Pinning::Keep::on_disk ? Status{} : hold(core, view, pinning->keep);
 }
 
 }  // namespace varve::engine

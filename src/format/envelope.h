@@ -46,8 +46,9 @@ enum class Kind : std::uint16_t {
 std::string_view to_string(Kind kind);
 
 // 1: everything. 2: groups with codes, and manifests that list such groups. 3: the same of
-// attributes. An object gets the least version that can say what it says.
-inline constexpr std::uint16_t kVersionMax = 3;
+// attributes. 4: the same of extra bits, and manifests of indexes that have them. An object gets
+// the least version that can say what it says.
+inline constexpr std::uint16_t kVersionMax = 4;
 
 struct Identity {
   Kind kind = Kind::head;

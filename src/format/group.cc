@@ -18,10 +18,11 @@ constexpr std::size_t kSectionAlign = 64;
 constexpr int kLevel = 3;
 constexpr std::size_t kDirectoryHeaderBytes = 8;
 // In the order of their regions.
-constexpr Section kRegions[] = {Section::codes, Section::ids, Section::attributes, Section::rows,
-                                Section::metadata};
+constexpr Section kRegions[] = {Section::codes, Section::ids,  Section::attributes,
+                                Section::extra, Section::rows, Section::metadata};
 
-// Stored bytes of the sections of one part; codes and rows are copied straight from the input.
+// Stored bytes of the sections of one part; codes, extra bits and rows are copied straight from the
+// input.
 struct Draft {
   base::Bytes ids;
   base::Bytes attributes;
@@ -45,6 +46,11 @@ base::Bytes pack(const base::Bytes& raw, SectionRef& ref) {
   return stored;
 }
 
+SectionRef as_it_is(std::span<const std::byte> section) {
+  const auto bytes = static_cast<std::uint32_t>(section.size());
+  return {0, bytes, bytes, codec::crc32c(section), SectionEncoding::raw};
+}
+
 PartRef draft_part(const PartInput& input, Draft& draft) {
   VARVE_ASSERT(input.rows.count > 0);
   VARVE_ASSERT(input.keys.size() == input.rows.count);
@@ -64,9 +70,12 @@ PartRef draft_part(const PartInput& input, Draft& draft) {
   if (!input.codes.empty()) {
     VARVE_ASSERT(input.codes.size() == codes_bytes(input.rows.count, input.rows.dim));
     part.code_kind = input.code_kind;
-    SectionRef& codes = part.section(Section::codes);
-    codes.stored_bytes = codes.raw_bytes = static_cast<std::uint32_t>(input.codes.size());
-    codes.crc32c = codec::crc32c(input.codes);
+    part.section(Section::codes) = as_it_is(input.codes);
+  }
+  if (!input.extra.empty()) {
+    VARVE_ASSERT(!input.codes.empty());
+    part.section(Section::extra) = as_it_is(input.extra);
+    VARVE_ASSERT(input.extra.size() == extra_bytes(part.rows, extra_words_of(part)));
   }
   draft.ids = pack(encode_row_ids(input.keys, input.lsns), part.section(Section::ids));
   if (!input.attributes.empty()) {
@@ -81,7 +90,8 @@ std::size_t directory_bytes(std::span<const PartRef> parts) {
   std::size_t bytes = kDirectoryHeaderBytes;
   for (const PartRef& part : parts) {
     bytes += kPartBytesMin;
-    for (const Section section : {Section::codes, Section::attributes, Section::metadata}) {
+    for (const Section section :
+         {Section::codes, Section::attributes, Section::extra, Section::metadata}) {
       if (part.section(section).stored_bytes > 0) bytes += kSectionBytes;
     }
   }
@@ -182,6 +192,7 @@ EncodedGroup encode_group(std::span<const PartInput> parts, const Uuid& index,
   for (std::size_t i = 0; i < parts.size(); ++i) {
     copy_section(parts[i].codes, refs[i].section(Section::codes), object.span());
     copy_section(drafts[i].ids, refs[i].section(Section::ids), object.span());
+    copy_section(parts[i].extra, refs[i].section(Section::extra), object.span());
     copy_section(drafts[i].attributes, refs[i].section(Section::attributes), object.span());
     copy_rows(parts[i].rows, refs[i].section(Section::rows), refs[i].row_stride, object.span());
     copy_section(drafts[i].metadata, refs[i].section(Section::metadata), object.span());

@@ -1,6 +1,6 @@
-// Group: sibling clusters in one object. All A sections first, then B, E, D and F (C has its place
-// in the order A B E C D F), so that neighbouring probes are one range read. The region
-// of each kind begins on a 4 KiB boundary, each section on a 64-byte boundary.
+// Group: sibling clusters in one object. All A sections first, then B, E, C, D and F, so that
+// neighbouring probes are one range read. The region of each kind begins on a 4 KiB boundary, each
+// section on a 64-byte boundary.
 #pragma once
 
 #include <cstdint>
@@ -24,7 +24,8 @@ std::uint32_t row_stride_bytes(std::uint32_t dim, kernels::RowType type);
 
 // Input of one part; all borrowed. `keys`, `lsns` and `metadata` have `rows.count` entries;
 // `metadata` may be empty for none. Row bytes are copied at row_stride_bytes, padding zero.
-// `codes`: empty for none, else codes_bytes() of `code_kind`. `attributes`: empty for none, else
+// `codes`: empty for none, else codes_bytes() of `code_kind`. `extra`: empty for none, else
+// extra_bytes(); only beside codes. `attributes`: empty for none, else
 // section E before compression, as encode_row_attributes() makes it of `metadata`.
 struct PartInput {
   std::uint64_t id = 0;
@@ -35,11 +36,14 @@ struct PartInput {
   std::span<const std::string_view> metadata;
   CodeKind code_kind = CodeKind::none;
   std::span<const std::byte> codes = {};
+  std::span<const std::byte> extra = {};
   base::Bytes attributes = {};
 };
 
 // Bytes of section A for so many rows, which are at least 1: whole blocks of 32.
 std::uint64_t codes_bytes(std::uint64_t rows, std::uint32_t dim);
+// Bytes of section C for so many rows of so many words of extra bits.
+std::uint64_t extra_bytes(std::uint64_t rows, std::uint32_t words);
 
 struct EncodedGroup {
   base::Bytes object;

@@ -1,6 +1,7 @@
 #include "format/attributes.h"
 #include "format/fuzz.h"
 #include "format/group.h"
+#include "format/part.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace varve;
@@ -24,6 +25,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     VARVE_ASSERT(codes.has_value());
     VARVE_ASSERT(codes->size() ==
                  (part.code_kind == CodeKind::none ? 0 : codes_bytes(part.rows, 3)));
+    const auto extra = section(Section::extra);
+    VARVE_ASSERT(extra.has_value());
+    VARVE_ASSERT(extra->size() ==
+                 (has_extra(part) ? extra_bytes(part.rows, extra_words_of(part)) : 0));
     const auto rows = section(Section::rows);
     VARVE_ASSERT(rows.has_value());
     (void)view_rows(*rows, part, 3, "fuzz");

@@ -30,6 +30,7 @@ void expect_same(const base::Bytes& object, const PartRef& part, const PartInput
   const auto rows = view_rows(section(Section::rows), part, input.rows.dim, "test");
   EXPECT_EQ(part.code_kind, input.code_kind);
   EXPECT_TRUE(same(section(Section::codes), input.codes));
+  EXPECT_TRUE(same(section(Section::extra), input.extra));
   ASSERT_TRUE(rows.has_value()) << rows.error().message;
   ASSERT_EQ(ids->size(), input.rows.count);
   const std::size_t row_bytes = input.rows.dim * kernels::element_bytes(input.rows.type);
@@ -53,7 +54,7 @@ TEST(Group, GivesBackEveryRowOfEveryType) {
     for (std::uint64_t n = 1 + sampler.below(6); n > 0; --n) {
       const auto type = static_cast<kernels::RowType>(1 + sampler.below(5));
       parts.push_back(sample_part(sampler, 1 + sampler.below(40), dim, type, sampler.below(2) == 0,
-                                  sampler.below(2) == 0));
+                                  static_cast<unsigned>(sampler.below(9))));
     }
     std::vector<PartInput> inputs;
     for (const OwnedPart& part : parts) inputs.push_back(part.input);
@@ -78,14 +79,15 @@ TEST(Group, RegionsBeginOnPagesAndSectionsOnCacheLines) {
   Sampler sampler(kSeed);
   std::vector<OwnedPart> parts;
   for (int i = 0; i < 5; ++i) {
-    parts.push_back(sample_part(sampler, 33, 100, kernels::RowType::f32, i % 2 == 0, i != 1));
+    parts.push_back(
+        sample_part(sampler, 33, 100, kernels::RowType::f32, i % 2 == 0, i == 1 ? 0 : 3));
   }
   std::vector<PartInput> inputs;
   for (const OwnedPart& part : parts) inputs.push_back(part.input);
   const EncodedGroup group = encode_group(inputs, Uuid{}, kName, sampler.nonce());
   std::uint64_t end = 0;
-  for (const Section section :
-       {Section::codes, Section::ids, Section::attributes, Section::rows, Section::metadata}) {
+  for (const Section section : {Section::codes, Section::ids, Section::attributes, Section::extra,
+                                Section::rows, Section::metadata}) {
     EXPECT_EQ(group.ref.parts[0].section(section).offset % 4096, 0U);
     for (const PartRef& part : group.ref.parts) {
       const SectionRef& ref = part.section(section);
@@ -98,16 +100,18 @@ TEST(Group, RegionsBeginOnPagesAndSectionsOnCacheLines) {
   EXPECT_EQ(end, group.object.size());
   EXPECT_EQ(group.ref.parts[1].section(Section::metadata).stored_bytes, 0U) << "absent when empty";
   EXPECT_EQ(group.ref.parts[1].section(Section::codes).stored_bytes, 0U) << "absent when empty";
+  EXPECT_EQ(group.ref.parts[1].section(Section::extra).stored_bytes, 0U) << "absent when empty";
 }
 
 TEST(Group, HasTheLeastVersionThatCanSayIt) {
   Sampler sampler(kSeed);
   const struct {
-    bool codes, metadata;
+    unsigned code_bits;
+    bool metadata;
     std::uint16_t version;
-  } cases[] = {{false, false, 1}, {true, false, 2}, {false, true, 3}, {true, true, 3}};
-  for (const auto& [codes, metadata, version] : cases) {
-    const OwnedPart part = sample_part(sampler, 40, 65, kernels::RowType::u8, metadata, codes);
+  } cases[] = {{0, false, 1}, {1, false, 2}, {0, true, 3}, {1, true, 3}, {2, false, 4}};
+  for (const auto& [bits, metadata, version] : cases) {
+    const OwnedPart part = sample_part(sampler, 40, 65, kernels::RowType::u8, metadata, bits);
     const EncodedGroup group = encode_group({&part.input, 1}, Uuid{}, kName, sampler.nonce());
     const auto envelope = decode_envelope(group.object, Kind::group, Uuid{}, kName);
     ASSERT_TRUE(envelope.has_value()) << envelope.error().message;
@@ -117,7 +121,7 @@ TEST(Group, HasTheLeastVersionThatCanSayIt) {
 
 TEST(Group, CodesThatDoNotFitTheirRowsAreCorrupt) {
   Sampler sampler(kSeed);
-  const OwnedPart part = sample_part(sampler, 40, 65, kernels::RowType::u8, false, true);
+  const OwnedPart part = sample_part(sampler, 40, 65, kernels::RowType::u8, false, 3);
   const PartRef right = encode_group({&part.input, 1}, Uuid{}, kName, {}).ref.parts[0];
   const auto refused = [&](const char* what, auto change) {
     PartRef ref = right;
@@ -133,6 +137,20 @@ TEST(Group, CodesThatDoNotFitTheirRowsAreCorrupt) {
   refused("an unknown kind", [](PartRef& ref) { ref.code_kind = static_cast<CodeKind>(2); });
   refused("compressed",
           [](PartRef& ref) { ref.section(Section::codes).encoding = SectionEncoding::zstd; });
+  const auto set_extra = [](PartRef& ref, std::uint32_t bytes) {
+    ref.section(Section::extra).raw_bytes = ref.section(Section::extra).stored_bytes = bytes;
+  };
+  refused("extra bits without codes", [](PartRef& ref) {
+    ref.section(Section::codes) = {};
+    ref.code_kind = CodeKind::none;
+  });
+  refused("compressed extra bits",
+          [](PartRef& ref) { ref.section(Section::extra).encoding = SectionEncoding::zstd; });
+  refused("a byte too much",
+          [&](PartRef& ref) { set_extra(ref, ref.section(Section::extra).raw_bytes + 1); });
+  refused("less than factors", [&](PartRef& ref) { set_extra(ref, 40); });
+  refused("less than a bit", [&](PartRef& ref) { set_extra(ref, 40 * (8 + 8)); });
+  refused("more than seven bits", [&](PartRef& ref) { set_extra(ref, 40 * (8 + 8 * 15)); });
   refused("codes of 64 rows for 65", [](PartRef& ref) {
     ref.rows = 65;
     ref.section(Section::rows).raw_bytes = 65 * ref.row_stride;

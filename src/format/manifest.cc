@@ -8,6 +8,7 @@
 #include "base/assert.h"
 #include "format/coding.h"
 #include "format/part.h"
+#include "kernels/rotation.h"
 
 namespace varve::format {
 namespace {
@@ -42,6 +43,9 @@ GroupRef read_group(Reader& reader, const Manifest& manifest) {
     const PartRef part = read_part(reader, manifest.dim, group.blob.bytes);
     if (part.id >= manifest.next_part) reader.fail("part id", "not below the next part");
     if (part.cluster >= manifest.next_cluster) reader.fail("cluster", "not below the next cluster");
+    if (reader.ok() && has_extra(part) && extra_words_of(part) != manifest.extra_words) {
+      reader.fail(section_name(Section::extra, part.id), "has other words than the manifest says");
+    }
     group.parts.push_back(part);
   }
   return group;
@@ -55,7 +59,10 @@ void read_head(Reader& reader, Manifest& manifest) {
   manifest.seed = reader.u64("seed");
   manifest.next_part = reader.u64("next part");
   manifest.next_cluster = reader.u32("next cluster");
-  reader.zeros(4, "reserved");
+  manifest.extra_words = reader.u32("words of extra bits");
+  const std::uint32_t words_a_bit = kernels::rotated_dim(manifest.dim) / 64;
+  const bool fits = manifest.extra_words >= words_a_bit && manifest.extra_words <= 7 * words_a_bit;
+  if (manifest.extra_words != 0 && !fits) reader.fail("words of extra bits", "out of range");
   manifest.live_rows = reader.u64("live rows");
   manifest.stale_rows = reader.u64("stale rows");
   manifest.fitted_rows = reader.u64("fitted rows");
@@ -97,7 +104,7 @@ base::Bytes encode_manifest(const Manifest& manifest, const Uuid& index, std::st
   writer.u64(manifest.seed);
   writer.u64(manifest.next_part);
   writer.u32(manifest.next_cluster);
-  writer.zeros(4);
+  writer.u32(manifest.extra_words);
   writer.u64(manifest.live_rows);
   writer.u64(manifest.stale_rows);
   writer.u64(manifest.fitted_rows);
@@ -120,7 +127,7 @@ base::Bytes encode_manifest(const Manifest& manifest, const Uuid& index, std::st
     writer.u32(static_cast<std::uint32_t>(group.parts.size()));
     for (const PartRef& part : group.parts) write_part(writer, part);
   }
-  std::uint16_t version = 1;
+  std::uint16_t version = manifest.extra_words > 0 ? 4 : 1;
   for (const GroupRef& group : manifest.groups) {
     for (const PartRef& part : group.parts) version = std::max(version, part_version(part));
   }

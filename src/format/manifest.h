@@ -18,7 +18,7 @@
 namespace varve::format {
 
 // Sections of one part. A: sign codes. B: ids. C: extra bits. D: raw rows. E: filterable
-// attributes. F: other metadata. A is absent in format version 1, E in 1 and 2, C is reserved.
+// attributes. F: other metadata. A is absent in format version 1, E in 1 and 2, C in 1 to 3.
 enum class Section : std::uint8_t {
   codes = 0,
   ids = 1,
@@ -86,6 +86,8 @@ struct Manifest {
   std::uint32_t dim = 0;
   Metric metric = Metric::euclidean;
   std::uint64_t seed = 0;  // of rotation and sampling
+  // Of each row with codes in section C (kernels/extra_codes.h); 0: there is no section C.
+  std::uint32_t extra_words = 0;
   std::uint64_t next_part = 1;
   std::uint32_t next_cluster = 0;
   std::uint64_t live_rows = 0;  // rows in clusters that are not stale

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "format/group.h"
+#include "kernels/extra_codes.h"
 #include "kernels/rotation.h"
 #include "kernels/sign_codes.h"
 
@@ -11,8 +12,8 @@ namespace {
 
 constexpr unsigned bit(Section section) { return 1U << static_cast<unsigned>(section); }
 constexpr unsigned kRequired = bit(Section::ids) | bit(Section::rows);
-constexpr unsigned kAllowed =
-    kRequired | bit(Section::codes) | bit(Section::attributes) | bit(Section::metadata);
+constexpr unsigned kAllowed = kRequired | bit(Section::codes) | bit(Section::extra) |
+                              bit(Section::attributes) | bit(Section::metadata);
 
 SectionRef read_section(Reader& reader, Section section, const PartRef& part,
                         std::uint64_t group_bytes) {
@@ -64,7 +65,32 @@ void check_codes(Reader& reader, const PartRef& part, std::uint32_t dim) {
   if (codes.raw_bytes != codes_bytes(part.rows, dim)) refuse("size does not fit the rows");
 }
 
+void check_extra(Reader& reader, const PartRef& part, std::uint32_t dim) {
+  if (!has_extra(part)) return;
+  const auto refuse = [&](std::string_view what) {
+    reader.fail(section_name(Section::extra, part.id), what);
+  };
+  const SectionRef& extra = part.section(Section::extra);
+  if (!has_codes(part)) refuse("is listed without section A");
+  if (extra.encoding != SectionEncoding::raw) refuse("is compressed");
+  const std::uint32_t words = extra_words_of(part);
+  const std::uint32_t words_a_bit = kernels::rotated_dim(dim) / 64;
+  const bool fits = words >= words_a_bit && words <= 7 * words_a_bit &&
+                    extra.raw_bytes == extra_bytes(part.rows, words);
+  if (!fits) refuse("size does not fit the rows");
+}
+
 }  // namespace
+
+std::uint32_t extra_words_of(const PartRef& part) {
+  const std::uint32_t row_bytes = part.section(Section::extra).raw_bytes / part.rows;
+  const auto factors = static_cast<std::uint32_t>(kernels::kExtraFactorBytes);
+  return row_bytes < factors ? 0 : (row_bytes - factors) / 8;
+}
+
+std::uint64_t extra_bytes(std::uint64_t rows, std::uint32_t words) {
+  return rows * (std::uint64_t{words} * 8 + kernels::kExtraFactorBytes);
+}
 
 std::uint64_t codes_bytes(std::uint64_t rows, std::uint32_t dim) {
   const std::uint64_t blocks = (rows + kernels::kSignBlockRows - 1) / kernels::kSignBlockRows;
@@ -123,7 +149,7 @@ PartRef read_part(Reader& reader, std::uint32_t dim, std::uint64_t group_bytes) 
   reader.zeros(1, "reserved");
   if ((present & kRequired) != kRequired || (present & ~kAllowed) != 0) {
     reader.fail(fmt::format("part {}", part.id),
-                "its list of sections is not B, D and maybe A, E and F");
+                "its list of sections is not B, D and maybe A, C, E and F");
   }
   // Of rows that they are not sure of, the text decides.
   if ((present & bit(Section::attributes)) != 0 && (present & bit(Section::metadata)) == 0) {
@@ -135,6 +161,7 @@ PartRef read_part(Reader& reader, std::uint32_t dim, std::uint64_t group_bytes) 
   }
   if (reader.ok()) check_rows(reader, part, dim);
   if (reader.ok()) check_codes(reader, part, dim);
+  if (reader.ok()) check_extra(reader, part, dim);
   return part;
 }
 

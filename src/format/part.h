@@ -40,8 +40,12 @@ inline bool has_codes(const PartRef& part) { return part.code_kind != CodeKind::
 inline bool has_attributes(const PartRef& part) {
   return part.section(Section::attributes).stored_bytes > 0;
 }
+inline bool has_extra(const PartRef& part) { return part.section(Section::extra).stored_bytes > 0; }
+// Words of extra bits of a row; 0: there is no section C.
+std::uint32_t extra_words_of(const PartRef& part);
 // The least format version that can say what the record says.
 inline std::uint16_t part_version(const PartRef& part) {
+  if (has_extra(part)) return 4;
   if (has_attributes(part)) return 3;
   return has_codes(part) ? 2 : 1;
 }

@@ -10,6 +10,7 @@ namespace varve::format {
 namespace {
 
 constexpr std::uint32_t kDim = 3;
+constexpr std::uint32_t kExtraWords = 2;
 const LogPosition kPosition{5, 9};
 
 Uuid sample_uuid() { return Uuid::from_hex("00112233445566778899aabbccddeeff").value(); }
@@ -91,6 +92,13 @@ PartRef attributed_part(std::uint64_t id) {
   return part;
 }
 
+PartRef extra_part(std::uint64_t id) {
+  PartRef part = coded_part(id);
+  const auto bytes = static_cast<std::uint32_t>(extra_bytes(part.rows, kExtraWords));
+  part.section(Section::extra) = {6144, bytes, bytes, 0x31323334, SectionEncoding::raw};
+  return part;
+}
+
 SampleObject sample_manifest(std::string file, const PartRef& second) {
   Manifest manifest;
   manifest.bucket = "bucket-a";
@@ -98,6 +106,7 @@ SampleObject sample_manifest(std::string file, const PartRef& second) {
   manifest.dim = kDim;
   manifest.metric = Metric::cosine;
   manifest.seed = 99;
+  manifest.extra_words = extra_words_of(second);
   manifest.next_part = 8;
   manifest.next_cluster = 3;
   manifest.live_rows = 18;
@@ -250,6 +259,35 @@ SampleObject sample_coded_group() {
                 });
 }
 
+// Two parts, one with extra bits beside its codes.
+SampleObject sample_extra_group() {
+  constexpr std::size_t kCount = 40;
+  const GroupRows rows = group_rows(kCount, false);
+  const std::vector<std::string_view> keys(rows.keys.begin(), rows.keys.end());
+  const kernels::Rows values = kernels::rows_of(rows.values.data(), kCount, kDim);
+  std::vector<std::byte> codes(codes_bytes(kCount, kDim)), extra(extra_bytes(kCount, kExtraWords));
+  for (std::size_t i = 0; i < codes.size(); ++i) codes[i] = static_cast<std::byte>(i * 7 + 1);
+  for (std::size_t i = 0; i < extra.size(); ++i) extra[i] = static_cast<std::byte>(i * 5 + 3);
+  const PartInput inputs[] = {
+      {6, 2, values, keys, rows.lsns, {}, CodeKind::signs, codes, extra},
+      {7, 1, values.sub(0, 1), std::span(keys).first(1), std::span(rows.lsns).first(1), {}}};
+  const std::string name =
+      name_of("d/00000000000000000012/0000000000000000000000000000group_extra");
+  return sample("group_extra", Kind::group, name,
+                encode_group(inputs, sample_uuid(), name, nonce()).object,
+                [codes, extra](const base::Bytes& bytes, const Uuid& index,
+                               std::string_view own) -> Result<bool> {
+                  VARVE_TRY(const GroupRef group, decode_group(bytes, index, own));
+                  if (group.parts.size() != 2 || has_extra(group.parts[1])) return false;
+                  const auto has = [&](Section section, base::ByteSpan wanted) {
+                    const SectionRef& ref = group.parts[0].section(section);
+                    return same(bytes.slice(ref.offset, ref.stored_bytes), wanted);
+                  };
+                  return extra_words_of(group.parts[0]) == kExtraWords &&
+                         has(Section::codes, codes) && has(Section::extra, extra);
+                });
+}
+
 // Two parts, one with attributes.
 SampleObject sample_attributed_group() {
   constexpr std::size_t kCount = 40;
@@ -374,6 +412,8 @@ std::vector<SampleObject> sample_objects() {
   objects.back().exact = false;  // metadata and ids are zstd frames
   objects.push_back(of_version("v3", sample_manifest("manifest_attributes", attributed_part(7))));
   objects.push_back(of_version("v3", sample_attributed_group()));
+  objects.push_back(of_version("v4", sample_manifest("manifest_extra", extra_part(7))));
+  objects.push_back(of_version("v4", sample_extra_group()));
   objects.back().exact = false;
   return objects;
 }

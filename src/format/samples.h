@@ -42,7 +42,7 @@ class Sampler {
   Catalog catalog(std::size_t entries);
 
  private:
-  PartRef part(std::uint32_t dim, std::uint64_t& offset);
+  PartRef part(const Manifest& manifest, std::uint64_t& offset);
   base::Random random_;
 };
 
@@ -56,14 +56,15 @@ OwnedOps sample_ops(Sampler& sampler, std::size_t count, std::uint32_t dim);
 
 // A part that owns what it says.
 struct OwnedPart {
-  std::vector<std::byte> rows, codes;
+  std::vector<std::byte> rows, codes, extra;
   std::vector<std::string> keys, metadata;
   std::vector<std::string_view> key_views, metadata_views;
   std::vector<Lsn> lsns;
   PartInput input;
 };
+// `code_bits`: 0 no codes, 1 signs, more: signs and extra bits.
 OwnedPart sample_part(Sampler& sampler, std::size_t rows, std::uint32_t dim, kernels::RowType type,
-                      bool metadata, bool codes);
+                      bool metadata, unsigned code_bits);
 
 // Every field is equal; floats by their bits.
 bool same(const Head& a, const Head& b);

@@ -6,6 +6,7 @@
 
 #include "format/attributes.h"
 #include "format/samples.h"
+#include "kernels/rotation.h"
 
 namespace varve::format {
 
@@ -76,13 +77,13 @@ std::string Sampler::metadata() {
   return fmt::format(R"({{"n":{},"t":["{}"]}})", below(50), below(5));
 }
 
-PartRef Sampler::part(std::uint32_t dim, std::uint64_t& offset) {
+PartRef Sampler::part(const Manifest& manifest, std::uint64_t& offset) {
   PartRef part;
   part.id = below(1'000'000);
   part.cluster = static_cast<std::uint32_t>(below(5000));
   part.rows = 1 + static_cast<std::uint32_t>(below(2000));
   part.row_type = static_cast<kernels::RowType>(1 + below(5));
-  part.row_stride = row_stride_bytes(dim, part.row_type);
+  part.row_stride = row_stride_bytes(manifest.dim, part.row_type);
   const auto add = [&](Section section, std::uint32_t raw, std::uint32_t stored) {
     SectionRef& ref = part.section(section);
     ref = SectionRef{offset, stored, raw, static_cast<std::uint32_t>(random_.next()),
@@ -91,8 +92,12 @@ PartRef Sampler::part(std::uint32_t dim, std::uint64_t& offset) {
   };
   if (below(2) == 0) {
     part.code_kind = CodeKind::signs;
-    const auto bytes = static_cast<std::uint32_t>(codes_bytes(part.rows, dim));
+    const auto bytes = static_cast<std::uint32_t>(codes_bytes(part.rows, manifest.dim));
     add(Section::codes, bytes, bytes);
+    if (manifest.extra_words > 0) {
+      const auto extra = static_cast<std::uint32_t>(extra_bytes(part.rows, manifest.extra_words));
+      add(Section::extra, extra, extra);
+    }
   }
   add(Section::ids, part.rows * 8, part.rows * (1 + static_cast<std::uint32_t>(below(8))));
   add(Section::rows, part.rows * part.row_stride, part.rows * part.row_stride);
@@ -110,6 +115,10 @@ Manifest Sampler::manifest(std::size_t groups, std::size_t parts) {
   manifest.dim = 1 + static_cast<std::uint32_t>(below(kDimMax));
   manifest.metric = static_cast<Metric>(1 + below(2));
   manifest.seed = number();
+  const auto words_a_bit = kernels::rotated_dim(manifest.dim) / 64;
+  if (below(2) == 0) {
+    manifest.extra_words = words_a_bit + static_cast<std::uint32_t>(below(6 * words_a_bit + 1));
+  }
   manifest.next_part = 1'000'000 + number() / 2;
   manifest.next_cluster = 5000;
   manifest.live_rows = number();
@@ -118,7 +127,7 @@ Manifest Sampler::manifest(std::size_t groups, std::size_t parts) {
   for (std::size_t g = 0; g < groups; ++g) {
     GroupRef group{blob(), {}};
     std::uint64_t offset = 4096;
-    for (std::size_t p = 0; p < parts; ++p) group.parts.push_back(part(manifest.dim, offset));
+    for (std::size_t p = 0; p < parts; ++p) group.parts.push_back(part(manifest, offset));
     group.blob.bytes = offset + below(100);
     manifest.groups.push_back(std::move(group));
   }
@@ -200,13 +209,16 @@ OwnedOps sample_ops(Sampler& sampler, std::size_t count, std::uint32_t dim) {
 }
 
 OwnedPart sample_part(Sampler& sampler, std::size_t rows, std::uint32_t dim, kernels::RowType type,
-                      bool metadata, bool codes) {
+                      bool metadata, unsigned code_bits) {
   OwnedPart part;
   const std::size_t stride = dim * kernels::element_bytes(type) + 8 * sampler.below(3);
   part.rows.resize(rows * stride);
   for (std::byte& byte : part.rows) byte = static_cast<std::byte>(sampler.below(256));
-  if (codes) part.codes.resize(codes_bytes(rows, dim));
+  if (code_bits > 0) part.codes.resize(codes_bytes(rows, dim));
   for (std::byte& byte : part.codes) byte = static_cast<std::byte>(sampler.below(256));
+  const std::uint32_t words_a_bit = kernels::rotated_dim(dim) / 64;
+  if (code_bits > 1) part.extra.resize(extra_bytes(rows, (code_bits - 1) * words_a_bit));
+  for (std::byte& byte : part.extra) byte = static_cast<std::byte>(sampler.below(256));
   for (std::size_t i = 0; i < rows; ++i) {
     part.keys.push_back(sampler.key());
     part.metadata.push_back(metadata ? sampler.metadata() : "");
@@ -224,7 +236,8 @@ OwnedPart sample_part(Sampler& sampler, std::size_t rows, std::uint32_t dim, ker
     part.input.attributes = encode_row_attributes(part.metadata_views);
   }
   part.input.codes = part.codes;
-  if (codes) part.input.code_kind = CodeKind::signs;
+  part.input.extra = part.extra;
+  if (code_bits > 0) part.input.code_kind = CodeKind::signs;
   return part;
 }
 
@@ -298,11 +311,12 @@ bool same(const GroupRef& a, const GroupRef& b) {
 
 bool same(const Manifest& a, const Manifest& b) {
   return a.bucket == b.bucket && a.index == b.index && a.dim == b.dim && a.metric == b.metric &&
-         a.seed == b.seed && a.next_part == b.next_part && a.next_cluster == b.next_cluster &&
-         a.live_rows == b.live_rows && a.stale_rows == b.stale_rows &&
-         a.fitted_rows == b.fitted_rows && all_same(a.groups, b.groups) &&
-         same(a.centroids, b.centroids) && all_same(a.key_map, b.key_map) &&
-         same(a.stale, b.stale) && all_same(a.probe_table, b.probe_table);
+         a.seed == b.seed && a.extra_words == b.extra_words && a.next_part == b.next_part &&
+         a.next_cluster == b.next_cluster && a.live_rows == b.live_rows &&
+         a.stale_rows == b.stale_rows && a.fitted_rows == b.fitted_rows &&
+         all_same(a.groups, b.groups) && same(a.centroids, b.centroids) &&
+         all_same(a.key_map, b.key_map) && same(a.stale, b.stale) &&
+         all_same(a.probe_table, b.probe_table);
 }
 
 bool same(const Centroids& a, const Centroids& b) {

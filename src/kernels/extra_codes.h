@@ -10,7 +10,7 @@
 //
 //   planes of 4, 2 and 1 of the b bits (those that b is the sum of), the highest bits first;
 //   a plane of 1 bit for the first wider_dims: the lower or the upper half of the step;
-//   float32 add, float32 rescale, bf16 error.
+//   f24 add, f24 rescale, bf16 error.
 //
 // A plane of n dimensions, p bits each, is W = n p / 16 words of 16 bits: bits [k p, k p + p) of
 // word w belong to dimension k W + w. The bytes are stored.
@@ -28,14 +28,21 @@ struct ExtraShape {
   std::uint32_t wider_dims = 0;  // a multiple of 64, up to padded_dim; 0 if bits is 7
 };
 
-inline constexpr std::size_t kExtraFactorBytes = 10;
+inline constexpr std::size_t kExtraFactorBytes = 8;
 
-// Even, so that words of rows that follow each other are aligned.
+// A row is so many words of 64 bits, then its factors. A shape and its words are each other's.
+constexpr std::uint32_t extra_words(const ExtraShape& shape) {
+  return (shape.padded_dim * shape.bits + shape.wider_dims) / 64;
+}
+constexpr ExtraShape extra_shape(std::uint32_t padded_dim, std::uint32_t words) {
+  const std::uint32_t words_a_bit = padded_dim / 64;
+  return {padded_dim, words / words_a_bit, words % words_a_bit * 64};
+}
 constexpr std::size_t extra_row_bytes(const ExtraShape& shape) {
-  return (std::size_t{shape.padded_dim} * shape.bits + shape.wider_dims) / 8 + kExtraFactorBytes;
+  return std::size_t{extra_words(shape)} * 8 + kExtraFactorBytes;
 }
 
-// Writes extra_row_bytes() to `out`, which is 2-byte aligned. `rotated` and `rotated_centroid` as
+// Writes extra_row_bytes() to `out`, which is 8-byte aligned. `rotated` and `rotated_centroid` as
 // encode_signs() takes them, whose signs these bits belong to. The same bytes on every target. What
 // overflows float32 has factors that are not finite.
 void encode_extra(const float* rotated, const float* rotated_centroid, const ExtraShape& shape,

@@ -4,8 +4,8 @@
 #include <cmath>
 #include <cstring>
 
-#include "kernels/bf16.h"
 #include "kernels/kernels_test_util.h"
+#include "kernels/short_floats.h"
 #include "kernels/sign_codes.h"
 
 namespace varve::kernels {
@@ -113,13 +113,30 @@ TEST(ExtraCodes, EstimatesAsTheFormulaSays) {
         const double wanted =
             squares(exact) + row.to_centroid() -
             2 * rescale * (product(point, row.query) - product(point, row.centroid));
-        // The query in steps of a 2048th or so of a deviation, and float32 factors.
+        // The query in steps of a 2048th or so of a deviation; factors are rounded in their 17th
+        // bit.
+        const double of_factors = squares(exact) +
+                                  2 * rescale * std::abs(product(point, row.query)) +
+                                  4 * rescale * std::abs(product(point, row.centroid));
         EXPECT_NEAR(static_cast<double>(row.estimate(place).estimate), wanted,
-                    0.004 * std::sqrt(shape.padded_dim) + 1e-5 * wanted)
+                    0.004 * std::sqrt(shape.padded_dim) + 1e-5 * of_factors)
             << shape.padded_dim << ' ' << shape.bits << ' ' << shape.wider_dims;
       }
     }
   });
+}
+
+TEST(ExtraCodes, WordsTellTheShape) {
+  for (const ExtraShape& shape : kShapes) {
+    const std::uint32_t words = extra_words(shape);
+    EXPECT_EQ(extra_row_bytes(shape), words * 8 + 8);
+    const ExtraShape same = extra_shape(shape.padded_dim, words);
+    EXPECT_EQ(extra_words(same), words);
+    // As many bits, but all dimensions with the bit that is wider.
+    const bool is_full = shape.wider_dims == shape.padded_dim;
+    EXPECT_EQ(same.bits, shape.bits + (is_full ? 1 : 0));
+    EXPECT_EQ(same.wider_dims, is_full ? 0 : shape.wider_dims);
+  }
 }
 
 TEST(ExtraCodes, StoresAndEstimatesTheSameOnEveryTarget) {
@@ -210,7 +227,7 @@ TEST(ExtraCodes, ARowOnItsCentroidHasTheDistanceOfTheCentroid) {
   std::fill(row.difference.begin(), row.difference.end(), 0.0F);
   row.encode(0);
   const ExtraEstimate found = row.estimate(0);
-  EXPECT_FLOAT_EQ(found.estimate, static_cast<float>(row.to_centroid()));
+  EXPECT_NEAR(found.estimate, row.to_centroid(), 1e-6 * row.to_centroid());
   EXPECT_EQ(found.lower, found.estimate);
 }
 

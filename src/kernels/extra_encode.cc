@@ -3,8 +3,8 @@
 #include <cmath>
 #include <cstring>
 
-#include "kernels/bf16.h"
 #include "kernels/extra_codes.h"
+#include "kernels/short_floats.h"
 #include "kernels/target.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -209,12 +209,6 @@ std::byte* pack(const std::uint32_t* numbers, const ExtraShape& shape, std::byte
   return out;
 }
 
-template <typename T>
-std::byte* put(std::byte* at, T value) {
-  std::memcpy(at, &value, sizeof(T));
-  return at + sizeof(T);
-}
-
 }  // namespace
 
 // With v the point of the grid, r . q is estimated by (v . q)(r . r)/(r . v), whose error has the
@@ -240,16 +234,17 @@ void encode_extra(const float* rotated, const float* rotated_centroid, const Ext
   const GridSums values = HWY_DYNAMIC_DISPATCH(sum_grid)(sizes.data(), grid, scale);
 
   const double wanted = sums.with_row > 0 ? sums.squares / sums.with_row : 0;
-  const auto rescale = static_cast<float>(wanted);
+  // What is stored, so that `add` agrees with it.
+  const float rescale = float_of_f24(f24_of(wanted));
   const double cosine2 = sums.squares > 0 ? sums.with_row * sums.with_row / sums.squares /
                                                 static_cast<double>(values.squares)
                                           : 1;
   const double spread = std::sqrt(std::max(0.0, 1 - cosine2) / cosine2 / (shape.padded_dim - 1.0));
-  std::byte* at = pack(numbers.data(), shape, out);
-  at = put(
-      at, static_cast<float>(sums.squares + 2 * static_cast<double>(rescale) * sums.with_centroid));
-  at = put(at, rescale);
-  put(at, bf16_of(2 * kSpread * spread * std::sqrt(sums.squares)));
+  const double add = sums.squares + 2 * static_cast<double>(rescale) * sums.with_centroid;
+  const double error = 2 * kSpread * spread * std::sqrt(sums.squares);
+  const std::uint64_t factors = std::uint64_t{f24_of(add)} | std::uint64_t{f24_of(wanted)} << 24 |
+                                std::uint64_t{bf16_of(error)} << 48;
+  std::memcpy(pack(numbers.data(), shape, out), &factors, sizeof(factors));
 }
 
 }  // namespace varve::kernels

@@ -3,8 +3,8 @@
 #include <cstring>
 #include <limits>
 
-#include "kernels/bf16.h"
 #include "kernels/extra_codes.h"
+#include "kernels/short_floats.h"
 #include "kernels/target.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -168,12 +168,11 @@ ExtraEstimate ExtraQuery::estimate(const std::byte* block, std::size_t place,
   const std::int32_t signs = sign_product(of_signs_.data(), shape_.padded_dim / 4, block, place);
   const std::int64_t product = HWY_DYNAMIC_DISPATCH(extra_product)(shape_, extra, whole_.data()) +
                                (std::int64_t{signs} * 4 << shape_.bits) + base_;
-  const std::byte* const factors = extra + extra_row_bytes(shape_) - kExtraFactorBytes;
-  float add, rescale;
-  std::uint16_t error;
-  std::memcpy(&add, factors, sizeof(add));
-  std::memcpy(&rescale, factors + 4, sizeof(rescale));
-  std::memcpy(&error, factors + 8, sizeof(error));
+  std::uint64_t factors;
+  std::memcpy(&factors, extra + extra_row_bytes(shape_) - kExtraFactorBytes, sizeof(factors));
+  const float add = float_of_f24(static_cast<std::uint32_t>(factors));
+  const float rescale = float_of_f24(static_cast<std::uint32_t>(factors >> 24));
+  const auto error = static_cast<std::uint16_t>(factors >> 48);
   const double estimate =
       static_cast<double>(add) + static_cast<double>(to_centroid) -
       2 * static_cast<double>(rescale) * static_cast<double>(step_) * static_cast<double>(product);

@@ -4,7 +4,7 @@
 #include <cstring>
 #include <span>
 
-#include "kernels/bf16.h"
+#include "kernels/short_floats.h"
 #include "kernels/sign_codes.h"
 #include "kernels/target.h"
 

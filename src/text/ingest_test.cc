@@ -73,7 +73,7 @@ class MapIndex final : public Index {
   Result<FsckReport> fsck(const ProgressSink&) override { return unused(); }
   Result<IndexInfo> info() override { return unused(); }
   Result<std::uint64_t> warm(const ProgressSink&) override { return unused(); }
-  Result<PinReport> pin(std::chrono::seconds, const ProgressSink&) override { return unused(); }
+  Result<PinReport> pin(const PinOptions&) override { return unused(); }
   Result<std::uint64_t> unpin() override { return unused(); }
   Result<std::uint64_t> evict() override { return unused(); }
   void close() override {}

@@ -144,7 +144,7 @@ class VarveEngine final : public Engine {
     options.cache.ram_bytes_max = 6 * set_.rows.size() * sizeof(float) + (std::uint64_t{1} << 30);
     VARVE_TRY(database_, Database::open(store(), options));
     VARVE_TRY(index_, database_->open_index(index_name()));
-    VARVE_CHECK(index_->pin(std::chrono::seconds(0), {}));
+    VARVE_CHECK(index_->pin({}));
     VARVE_TRY(snapshot_, index_->snapshot());
     return {};
   }

@@ -17,6 +17,7 @@ namespace {
 struct Arguments {
   std::string name;
   std::optional<std::string> ttl;
+  bool codes_only = false;
 };
 
 Result<OpenIndex> open_cached(const Settings& settings, const std::string& name) {
@@ -172,7 +173,7 @@ Result<int> pin(const Settings& settings, const Arguments& arguments) {
   {
     ProgressPrinter progress("pin " + arguments.name, progress_style(settings.progress),
                              base::system_clock());
-    VARVE_TRY(report, open.index->pin(ttl, progress.sink()));
+    VARVE_TRY(report, open.index->pin({ttl, arguments.codes_only, progress.sink()}));
   }
   const Json json{{"index", arguments.name},
                   {"pinned_bytes", report.bytes},
@@ -224,6 +225,8 @@ CLI::App* add_on_index(CLI::App& group, const VerbTable& verbs, const char* name
   command->add_option_function<std::string>(
       "--ttl", [arguments](const std::string& text) { arguments->ttl = text; },
       "How long, such as 30m, 12h or 7d (default no end)");
+  command->add_flag("--codes-only", arguments->codes_only,
+                    "Only what queries with --codes-only read: codes in memory, keys on disk");
   return command;
 }
 

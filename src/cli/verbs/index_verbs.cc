@@ -16,13 +16,15 @@ struct CreateArguments {
   std::string name;
   std::uint32_t dim = 0;
   std::string metric;
+  double code_bits = 1;
   bool exist_ok = false;
 };
 
 const char* metric_name(Metric metric) { return metric == Metric::cosine ? "cosine" : "euclidean"; }
 
 Result<int> create_index(const Settings& settings, const CreateArguments& arguments) {
-  IndexConfig config{.dim = arguments.dim, .metric = Metric::euclidean};
+  IndexConfig config{
+      .dim = arguments.dim, .metric = Metric::euclidean, .code_bits = arguments.code_bits};
   if (arguments.metric == "cosine") {
     config.metric = Metric::cosine;
   } else if (arguments.metric != "euclidean") {
@@ -37,8 +39,10 @@ Result<int> create_index(const Settings& settings, const CreateArguments& argume
   VARVE_TRY(auto database, open_or_create_database(settings));
   VARVE_TRY(auto index, database->create_index(name, config, arguments.exist_ok));
   if (settings.is_json()) {
-    print_line(json_text(
-        Json{{"name", name.str()}, {"dim", config.dim}, {"metric", metric_name(config.metric)}}));
+    print_line(json_text(Json{{"name", name.str()},
+                              {"dim", config.dim},
+                              {"metric", metric_name(config.metric)},
+                              {"code_bits", index->config().code_bits}}));
   } else {
     note(settings, fmt::format("index '{}' has dimension {} and metric {}", name.str(), config.dim,
                                metric_name(config.metric)));
@@ -52,6 +56,7 @@ Json info_json(const IndexInfo& info) {
             {"uuid", info.uuid},
             {"dim", info.config.dim},
             {"metric", metric_name(info.config.metric)},
+            {"code_bits", info.config.code_bits},
             {"vectors", info.vectors},
             {"row_type", info.row_type},
             {"clusters", info.clusters},
@@ -189,6 +194,8 @@ void add_index_verbs(const VerbTable& verbs) {
   create->add_option("INDEX", arguments->name, "bucket/index")->required();
   create->add_option("--dim", arguments->dim, "Dimension of its vectors, 1 to 4096")->required();
   create->add_option("--metric", arguments->metric, "euclidean or cosine")->required();
+  create->add_option("--code-bits", arguments->code_bits,
+                     "Bits of code for each dimension: 1 (default), or 2 to 8 for --codes-only");
   create->add_flag("--exist-ok", arguments->exist_ok, "No error if the same index exists");
   create->callback([verbs, arguments] {
     verbs.chosen = [&settings = verbs.settings, arguments] {

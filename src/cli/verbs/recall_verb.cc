@@ -34,7 +34,7 @@ Result<int> run_recall(const Settings& settings, const Arguments& arguments) {
   VARVE_TRY(const OpenIndex open, open_index(settings, arguments.name, 1));
   VARVE_TRY(const auto queries, read_queries(arguments.queries, arguments.format, arguments.limit,
                                              open.index->config()));
-  if (arguments.pin) VARVE_CHECK(open.index->pin(std::chrono::seconds(0), {}));
+  if (arguments.pin) VARVE_CHECK(open.index->pin({.codes_only = options.codes_only}));
   VARVE_TRY(const auto snapshot, open.index->snapshot());
   RecallReport report;
   {
@@ -71,7 +71,8 @@ void add_recall_verb(const VerbTable& verbs) {
   command->add_option("--format", arguments->format, "As for import");
   command->add_option("--limit", arguments->limit,
                       "At most so many queries (default 1000, 0: all)");
-  command->add_flag("--pin", arguments->pin, "Pin the index in memory first");
+  command->add_flag("--pin", arguments->pin,
+                    "Pin the index in memory first; with --codes-only its codes");
   QueryFlags::declare(*command, arguments->flags);
   command->callback([verbs, arguments] {
     verbs.chosen = [&settings = verbs.settings, arguments] {

@@ -1,4 +1,4 @@
-#include "ann/sign_encoder.h"
+#include "ann/code_encoder.h"
 
 #include <algorithm>
 #include <bit>
@@ -41,26 +41,34 @@ void mend_factors(std::byte* block, std::uint32_t width, std::size_t place) {
 
 }  // namespace
 
-SignEncoder::SignEncoder(std::uint32_t dim, Metric metric, std::uint64_t seed)
-    : metric_(metric), rotation_(dim, seed) {}
+CodeEncoder::CodeEncoder(std::uint32_t dim, Metric metric, std::uint64_t seed,
+                         std::uint32_t extra_words)
+    : metric_(metric),
+      rotation_(dim, seed),
+      has_extra_(extra_words > 0),
+      shape_(kernels::extra_shape(rotation_.padded_dim(), extra_words)) {}
 
-void SignEncoder::encode(const kernels::Rows& rows, std::span<const float> centroid,
-                         std::span<std::byte> out) const {
+void CodeEncoder::encode(const kernels::Rows& rows, std::span<const float> centroid,
+                         std::span<std::byte> signs, std::span<std::byte> extra) const {
   const std::uint32_t width = rotation_.padded_dim();
   const std::size_t block_bytes = kernels::sign_block_bytes(width);
   VARVE_ASSERT(centroid.size() == rotation_.dim() && rows.dim == rotation_.dim());
-  VARVE_ASSERT(out.size() == (rows.count + kSignBlockRows - 1) / kSignBlockRows * block_bytes);
-  std::fill(out.begin(), out.end(), std::byte{0});
+  VARVE_ASSERT(signs.size() == (rows.count + kSignBlockRows - 1) / kSignBlockRows * block_bytes);
+  VARVE_ASSERT(extra.size() == rows.count * extra_row_bytes());
+  std::fill(signs.begin(), signs.end(), std::byte{0});
   std::vector<float> row(rows.dim), rotated(width), rotated_centroid(width);
   rotation_.apply(centroid.data(), rotated_centroid.data());
   for (std::size_t i = 0; i < rows.count; ++i) {
     widen_for_ranking(rows.sub(i, 1), metric_, row.data());
     for (std::size_t j = 0; j < row.size(); ++j) row[j] -= centroid[j];
     rotation_.apply(row.data(), rotated.data());
-    std::byte* const block = out.data() + i / kSignBlockRows * block_bytes;
+    std::byte* const block = signs.data() + i / kSignBlockRows * block_bytes;
     kernels::encode_signs(rotated.data(), rotated_centroid.data(), width, i % kSignBlockRows,
                           block);
     mend_factors(block, width, i % kSignBlockRows);
+    if (!has_extra_) continue;
+    kernels::encode_extra(rotated.data(), rotated_centroid.data(), shape_,
+                          extra.data() + i * extra_row_bytes());
   }
 }
 
