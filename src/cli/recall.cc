@@ -67,15 +67,17 @@ Result<RecallReport> measure_recall(const Snapshot& snapshot,
   asked.include_metadata = false;
   QueryOptions exact = asked;
   exact.exact = true;
+  exact.codes_only = false;
   VARVE_TRY(const Pass warm_up, run_pass(snapshot, queries, {"warm up", asked}, progress));
   VARVE_TRY(const Pass timed, run_pass(snapshot, queries, {"query", asked}, progress));
+  RecallReport report;
+  report.resident_bytes = snapshot.resident_bytes();
   Pass truth;
   if (!asked.exact) {
     VARVE_TRY(truth, run_pass(snapshot, queries, {"exact", exact}, progress));
   }
   const Pass& reference = asked.exact ? warm_up : truth;
 
-  RecallReport report;
   report.queries = queries.size();
   VARVE_TRY(report.vectors, snapshot.vectors());
   for (std::size_t i = 0; i < queries.size(); ++i) {

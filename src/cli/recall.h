@@ -22,6 +22,7 @@ struct RecallReport {
   double qps = 0, p50_us = 0, p99_us = 0;
   double nprobe = 0, rows_scanned = 0;  // means
   double exact_qps = 0, exact_p50_us = 0;
+  std::uint64_t resident_bytes = 0;  // of the index after the queries, before the exact ones
 };
 
 // Asks each query once to warm up, once against the clock and once exactly, one at a time on the

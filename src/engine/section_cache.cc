@@ -192,15 +192,30 @@ void SectionCache::drop_replaced(const Generation& before, const Generation& now
 Result<SectionCache::Warmed> SectionCache::warm(const Env& env, const SectionContext& context,
                                                 std::span<PartSlot* const> slots,
                                                 format::Section section, const Pinning& pinning) {
-  VARVE_TRY(const auto handles, get(env, context, slots, section));
   Warmed warmed;
+  std::vector<PartSlot*> absent;
+  cache::Tier* const disk = pins_.disk();
+  if (pinning.keep == Pinning::Keep::on_disk_alone) {
+    // What is there need not pass through memory.
+    for (PartSlot* const slot : slots) {
+      const SectionKey key = section_key(context.index, *slot, section);
+      if (disk != nullptr && disk->pin(cache::Key(text_of(key)), pinning.until_ms)) {
+        warmed.bytes += slot->ref.section(section).raw_bytes;
+      } else {
+        absent.push_back(slot);
+      }
+    }
+    slots = absent;
+  }
+  VARVE_TRY(const auto handles, get(env, context, slots, section));
   for (std::size_t i = 0; i < slots.size(); ++i) {
     warmed.bytes += handles[i].bytes().size();
     if (pinning.keep == Pinning::Keep::while_asked_for) continue;
     const SectionKey key = section_key(context.index, *slots[i], section);
     if (!pin_on_disk(text_of(key), handles[i], pinning.until_ms)) ++warmed.not_on_disk;
-    if (pinning.keep == Pinning::Keep::on_disk) {
+    if (pinning.keep < Pinning::Keep::in_memory) {
       cache_->tier(0).unpin(cache::Key(text_of(key)));
+      if (pinning.keep == Pinning::Keep::on_disk_alone) leave_memory(text_of(key));
       continue;
     }
     // Sections never change, so none is older than another.
@@ -211,12 +226,19 @@ Result<SectionCache::Warmed> SectionCache::warm(const Env& env, const SectionCon
   return warmed;
 }
 
+void SectionCache::leave_memory(std::string_view text) {
+  const cache::Key key(text);
+  if (pins_.disk() == nullptr || !pins_.disk()->may_contain(key)) return;
+  for (std::size_t number = 0; &cache_->tier(number) != pins_.disk(); ++number) {
+    cache_->tier(number).remove(key);
+  }
+}
+
 bool SectionCache::pin_on_disk(std::string_view text, const cache::Handle& value,
                                std::int64_t until_ms) {
   cache::Tier* const disk = pins_.disk();
-  if (disk == nullptr) return true;
   const cache::Key key(text);
-  if (disk->pin(key, until_ms)) return true;
+  if (disk == nullptr || disk->pin(key, until_ms)) return true;
   // Is it there, the disk has no room for more that is pinned.
   if (disk->may_contain(key)) return false;
   return disk->put(key, cache::compressed()(value), {}) && disk->pin(key, until_ms);

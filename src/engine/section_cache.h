@@ -83,6 +83,8 @@ class SectionCache {
   Result<cache::Handle> get_anew(const Env& env, const SectionContext& context, PartSlot& slot,
                                  format::Section section);
 
+  // From the tiers above the disk, if the disk has it.
+  void leave_memory(std::string_view text);
   bool pin_on_disk(std::string_view key, const cache::Handle& value, std::int64_t until_ms);
   // Why the first tier did not pin it.
   Error not_pinned(const Env& env, std::string_view key, const cache::Handle& value,

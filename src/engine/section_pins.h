@@ -24,7 +24,8 @@ struct Pinning {
   enum class Keep : std::uint8_t {
     while_asked_for,  // not pinned
     on_disk,
-    codes_in_memory,  // and all on disk
+    on_disk_alone,    // and not in memory, unless there is no disk
+    codes_in_memory,  // and all on disk, what else there is on_disk_alone
     in_memory,        // and on disk
   };
   Keep keep = Keep::while_asked_for;

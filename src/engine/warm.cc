@@ -42,7 +42,8 @@ bool is_of_codes(format::Section section) {
 // How close one section has to stay.
 Pinning pinning_of(const Pinning& all, format::Section section) {
   if (all.keep != Pinning::Keep::codes_in_memory) return all;
-  return {is_of_codes(section) ? Pinning::Keep::in_memory : Pinning::Keep::on_disk, all.until_ms};
+  return {is_of_codes(section) ? Pinning::Keep::in_memory : Pinning::Keep::on_disk_alone,
+          all.until_ms};
 }
 
 Status warm_some(const Core& core, const Generation& generation, std::span<const PartView> parts,

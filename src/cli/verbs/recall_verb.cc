@@ -54,7 +54,7 @@ Result<int> run_recall(const Settings& settings, const Arguments& arguments) {
                   {"exact_qps", report.exact_qps},
                   {"exact_p50_us", report.exact_p50_us},
                   {"speedup", report.exact_qps > 0 ? report.qps / report.exact_qps : 0},
-                  {"resident_bytes", snapshot->resident_bytes()},
+                  {"resident_bytes", report.resident_bytes},
                   {"peak_memory_bytes", peak_memory_bytes()}};
   print_document(settings, json, field_lines(json));
   return kExitDone;
