@@ -193,6 +193,8 @@ TEST(Recall, CountsKeysAndTies) {
   EXPECT_EQ(recall_of(exact, exact), 1);
   EXPECT_EQ(recall_of(hits({{"a", 1}, {"b", 2}, {"c", 3}, {"e", 3}}), exact), 1);
   EXPECT_EQ(recall_of(hits({{"a", 1}, {"b", 2}, {"c", 3}, {"e", 3.1}}), exact), 0.75);
+  EXPECT_EQ(recall_of(hits({{"a", 1}, {"b", 2}, {"c", 3}, {"e", 0.5}}), exact, true), 0.75)
+      << "an estimate says nothing about a tie";
   EXPECT_EQ(recall_of({}, exact), 0);
   EXPECT_EQ(recall_of({}, {}), 1);
 }

@@ -50,12 +50,12 @@ double percentile(std::span<const double> sorted, double share) {
   return sorted[std::clamp<std::size_t>(rank, 1, sorted.size()) - 1];
 }
 
-double recall_of(std::span<const Hit> found, std::span<const Hit> exact) {
+double recall_of(std::span<const Hit> found, std::span<const Hit> exact, bool estimated) {
   if (exact.empty()) return 1;
   std::set<std::string_view> keys;
   for (const Hit& hit : exact) keys.insert(hit.key);
   const auto good = std::count_if(found.begin(), found.end(), [&](const Hit& hit) {
-    return keys.contains(hit.key) || hit.distance <= exact.back().distance;
+    return keys.contains(hit.key) || (!estimated && hit.distance <= exact.back().distance);
   });
   return static_cast<double>(good) / static_cast<double>(exact.size());
 }
@@ -81,7 +81,7 @@ Result<RecallReport> measure_recall(const Snapshot& snapshot,
   report.queries = queries.size();
   VARVE_TRY(report.vectors, snapshot.vectors());
   for (std::size_t i = 0; i < queries.size(); ++i) {
-    report.recall += recall_of(timed.results[i].hits, reference.results[i].hits);
+    report.recall += recall_of(timed.results[i].hits, reference.results[i].hits, asked.codes_only);
     report.nprobe += static_cast<double>(timed.results[i].performance.nprobe);
     report.rows_scanned += static_cast<double>(timed.results[i].performance.rows_scanned);
   }

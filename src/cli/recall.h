@@ -9,8 +9,9 @@
 namespace varve::cli {
 
 // Share of the exact hits that were found. A hit that is no nearer than the last exact one but as
-// near counts too: which of equally distant rows is returned is no error.
-double recall_of(std::span<const Hit> found, std::span<const Hit> exact);
+// near counts too, unless distances are `estimated`: which of equally distant rows is returned is
+// no error.
+double recall_of(std::span<const Hit> found, std::span<const Hit> exact, bool estimated = false);
 
 // By nearest rank: the smallest value that at least `share` of all do not exceed. 0 for none.
 double percentile(std::span<const double> sorted, double share);
