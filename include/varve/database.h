@@ -174,6 +174,11 @@ class Snapshot {
   // `result` says nothing.
   virtual Status query_into(std::span<const float> vector, const QueryOptions& options,
                             QueryResult& result) const = 0;
+  // Many at once, on the threads of the library (`compute_threads`) and the caller: `vectors` one
+  // behind the other, `results` in their order, each as `query` gives it. `invalid` names the
+  // query. After an error `results` says nothing. Not from a task of the library's threads.
+  virtual Status query_batch(std::span<const float> vectors, const QueryOptions& options,
+                             std::vector<QueryResult>& results) const = 0;
   // Live ones. Reads the key map if the log is not empty; errors as `query`.
   virtual Result<std::uint64_t> vectors() const = 0;
   // Memory: what the cache keeps of the index in tiers in memory, compressed ones included, and

@@ -17,6 +17,7 @@
 #include "engine/fsck.h"
 #include "engine/import.h"
 #include "engine/put_once.h"
+#include "engine/query_batch.h"
 #include "engine/search.h"
 #include "engine/section_cache.h"
 #include "engine/section_views.h"
@@ -78,6 +79,8 @@ class SnapshotOfView final : public Snapshot {
     return with_cost(core_->env, result,
                      [&] { return answer(*core_, view_, vector, options, result); });
   }
+  Status query_batch(std::span<const float> vectors, const QueryOptions& options,
+                     std::vector<QueryResult>& results) const override;
   Result<std::uint64_t> vectors() const override;
   std::uint64_t resident_bytes() const override {
     SectionCache& sections = *core_->env.sections;
@@ -93,6 +96,14 @@ class SnapshotOfView final : public Snapshot {
   std::shared_ptr<Core> core_;
   View view_;
 };
+
+Status SnapshotOfView::query_batch(std::span<const float> vectors, const QueryOptions& options,
+                                   std::vector<QueryResult>& results) const {
+  VARVE_TRY(const std::size_t count, validate_batch(*view_.generation, vectors, options));
+  results.resize(count);
+  return ask_all(*view_.generation, *core_->env.compute, vectors,
+                 [&](std::size_t i, auto query) { return query_into(query, options, results[i]); });
+}
 
 // Rows in clusters that the tail replaces or deletes, counted by looking each key up.
 Result<std::uint64_t> live_vectors(const Env& env, const View& view) {

@@ -22,6 +22,7 @@ void add_bench_verbs(const VerbTable& verbs);  // bench ...
 void add_ann_bench(CLI::App& group, const VerbTable& verbs);
 void add_codec_bench(CLI::App& group, const VerbTable& verbs);
 void add_queries_bench(CLI::App& group, const VerbTable& verbs);
+void add_batch_bench(CLI::App& group, const VerbTable& verbs);
 void add_cache_bench(CLI::App& group, const VerbTable& verbs);
 void add_version_verb(const VerbTable& verbs);  // version
 
