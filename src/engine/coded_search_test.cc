@@ -12,14 +12,8 @@ namespace {
 
 using ::testing::SizeIs;
 
-class CodedSearch : public testing::TestWithParam<std::tuple<Metric, bool>> {
- protected:
-  Metric metric() const { return std::get<0>(GetParam()); }
-  bool integral() const { return std::get<1>(GetParam()); }
-};
-INSTANTIATE_TEST_SUITE_P(Kinds, CodedSearch,
-                         testing::Combine(testing::Values(Metric::euclidean, Metric::cosine),
-                                          testing::Bool()));
+class CodedSearch : public OfKinds {};
+INSTANTIATE_TEST_SUITE_P(Kinds, CodedSearch, kinds());
 
 TEST_P(CodedSearch, ComparesFewRowsAndFindsTheNearest) {
   const Data data = clumps(8'000, 96, 5, integral());

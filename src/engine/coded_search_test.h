@@ -9,6 +9,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "ann/test_data.h"
@@ -80,6 +81,16 @@ inline Found found_by(Index& index, const Data& data, const QueryOptions& option
   found.compared /= static_cast<double>(data.queries.size());
   found.scanned /= static_cast<double>(data.queries.size());
   return found;
+}
+
+// A test for each metric, of rows of bytes and of others.
+class OfKinds : public testing::TestWithParam<std::tuple<Metric, bool>> {
+ protected:
+  Metric metric() const { return std::get<0>(GetParam()); }
+  bool integral() const { return std::get<1>(GetParam()); }
+};
+inline auto kinds() {
+  return testing::Combine(testing::Values(Metric::euclidean, Metric::cosine), testing::Bool());
 }
 
 }  // namespace varve::engine

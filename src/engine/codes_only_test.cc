@@ -21,14 +21,8 @@ QueryOptions codes_only(double recall = 0.99) {
   return options;
 }
 
-class CodesOnly : public testing::TestWithParam<std::tuple<Metric, bool>> {
- protected:
-  Metric metric() const { return std::get<0>(GetParam()); }
-  bool integral() const { return std::get<1>(GetParam()); }
-};
-INSTANTIATE_TEST_SUITE_P(Kinds, CodesOnly,
-                         testing::Combine(testing::Values(Metric::euclidean, Metric::cosine),
-                                          testing::Bool()));
+class CodesOnly : public OfKinds {};
+INSTANTIATE_TEST_SUITE_P(Kinds, CodesOnly, kinds());
 
 TEST_P(CodesOnly, FindTheNearestAndLookAtNoRow) {
   const Data data = clumps(8'000, 96, 5, integral());

@@ -101,8 +101,10 @@ Status SnapshotOfView::query_batch(std::span<const float> vectors, const QueryOp
                                    std::vector<QueryResult>& results) const {
   VARVE_TRY(const std::size_t count, validate_batch(*view_.generation, vectors, options));
   results.resize(count);
-  return ask_all(*view_.generation, *core_->env.compute, vectors,
-                 [&](std::size_t i, auto query) { return query_into(query, options, results[i]); });
+  const std::uint32_t dim = view_.generation->manifest().dim;
+  return ask_all(*core_->env.compute, count, [&](std::size_t i) {
+    return query_into(vectors.subspan(i * dim, dim), options, results[i]);
+  });
 }
 
 // Rows in clusters that the tail replaces or deletes, counted by looking each key up.

@@ -1,8 +1,8 @@
-// Many queries at once: on all threads, and in an order in which one query finds at hand what the
-// one before it read.
+// Many queries at once, on all threads.
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <span>
 
@@ -18,11 +18,8 @@ namespace varve::engine {
 Result<std::size_t> validate_batch(const Generation& generation, std::span<const float> vectors,
                                    const QueryOptions& options);
 
-using AskOne = std::function<Status(std::size_t number, std::span<const float> query)>;
-// Calls `ask` for each of the queries on threads of `pool`. Those whose nearest cluster is the same
-// follow each other on one thread. After an error, of which the first seen is returned, some are
-// not asked. REQUIRES: validate_batch(vectors).
-Status ask_all(const Generation& generation, base::Pool& pool, std::span<const float> vectors,
-               const AskOne& ask);
+// Calls ask(i) for each i below `count` on threads of `pool`. After an error, of which the first
+// seen is returned and names its query, some are not asked.
+Status ask_all(base::Pool& pool, std::size_t count, const std::function<Status(std::size_t)>& ask);
 
 }  // namespace varve::engine

@@ -93,25 +93,22 @@ TEST_F(QueryBatch, ABadQueryIsNamed) {
 
 TEST(AskAll, EachQueryIsAskedOnceAndAnErrorComesBack) {
   const auto pool = base::make_thread_pool(3);
-  Process process(store::make_memory_store(test_clock()), 1);
-  const Data data = clumps(6'000, 64, 8, false);
-  const auto index = filled(process.database(), data, Metric::euclidean);
-  Core core(process.env(), *format::Uuid::from_hex(index->info()->uuid));
-  const View view = *core.reader.refresh();
-  std::vector<std::atomic<int>> asked(data.queries.size());
-  ASSERT_TRUE(
-      ask_all(*view.generation, *pool, joined(data.queries), [&](std::size_t i, auto) -> Status {
-        ++asked[i];
-        return {};
-      }));
-  for (const auto& times : asked) EXPECT_EQ(times, 1);
-  const Status failed =
-      ask_all(*view.generation, *pool, joined(data.queries), [&](std::size_t i, auto) -> Status {
-        if (i == 7) return fail(ErrorKind::unavailable, "seven");
-        return {};
-      });
+  for (const std::size_t count : {0, 1, 31, 32, 33, 1000}) {
+    std::vector<std::atomic<int>> asked(count);
+    ASSERT_TRUE(ask_all(*pool, count, [&](std::size_t i) -> Status {
+      ++asked[i];
+      return {};
+    }));
+    for (const auto& times : asked) EXPECT_EQ(times, 1);
+  }
+  const Status failed = ask_all(*pool, 40, [&](std::size_t i) -> Status {
+    if (i == 7) return fail(ErrorKind::unavailable, "seven");
+    return {};
+  });
   ASSERT_FALSE(failed);
+  EXPECT_EQ(failed.error().kind, ErrorKind::unavailable);
   EXPECT_THAT(failed.error().message, HasSubstr("seven"));
+  EXPECT_THAT(failed.error().message, HasSubstr("number 7 of the batch"));
 }
 
 }  // namespace

@@ -124,8 +124,7 @@ Result<cache::Handle> prepare_metadata(const base::Bytes& section, const PartSlo
 
 Result<cache::Handle> prepare_section(format::Section section, base::Bytes bytes,
                                       const PartSlot& slot, const SectionContext& context) {
-  const bool is_code = section == format::Section::codes || section == format::Section::extra;
-  if (is_code) return borrowed(std::move(bytes));
+  if (is_of_codes(section)) return borrowed(std::move(bytes));
   if (section == format::Section::rows) return prepare_rows(std::move(bytes), slot, context);
   if (section == format::Section::ids) return prepare_ids(bytes, slot);
   if (section == format::Section::attributes) return prepare_attributes(bytes, slot);

@@ -21,6 +21,10 @@ inline constexpr format::Section kCachedSections[] = {
     format::Section::codes, format::Section::extra,      format::Section::rows,
     format::Section::ids,   format::Section::attributes, format::Section::metadata};
 
+inline bool is_of_codes(format::Section section) {
+  return section == format::Section::codes || section == format::Section::extra;
+}
+
 // Makes the bytes to cache from a verified section. `corrupt`: the section is malformed.
 Result<cache::Handle> prepare_section(format::Section section, base::Bytes bytes,
                                       const PartSlot& slot, const SectionContext& context);

@@ -4,6 +4,7 @@
 
 #include "engine/resident.h"
 #include "engine/section_cache.h"
+#include "engine/section_views.h"
 
 namespace varve::engine {
 namespace {
@@ -33,10 +34,6 @@ std::span<const PartView> first_of(std::span<const PartView> parts, std::uint64_
     bytes += bytes_of(parts[count++]);
   }
   return parts.first(count);
-}
-
-bool is_of_codes(format::Section section) {
-  return section == format::Section::codes || section == format::Section::extra;
 }
 
 // How close one section has to stay.
