@@ -21,8 +21,11 @@ constexpr std::uint64_t kSampleBytesMax = 512ULL << 20;
 constexpr std::size_t kHeldOutRows = 512;
 constexpr std::size_t kHeldOutMixes = 128;
 constexpr std::uint32_t kHeldOutK = 100;
+// At most one row in so many is held out: the others train the centroids.
+constexpr std::uint64_t kRowsPerHeldOut = 8;
 
 constexpr std::uint32_t kDropped = ~std::uint32_t{0};
+constexpr std::uint32_t kHeldOut = kDropped - 1;
 
 class Build {
  public:
@@ -32,6 +35,7 @@ class Build {
   Result<Built> run() {
     double seconds = now();
     drop_repeated_keys();
+    hold_out_rows();
     choose_centroids();
     built_.train_seconds = now() - seconds;
     seconds = now();
@@ -76,14 +80,23 @@ class Build {
     spool_.release();
   }
 
-  // `count` different rows that were not dropped, in order.
+  // No centroid is trained on rows that are held out: they would lie nearer to their centroids than
+  // queries do, and the recall table would promise too much.
+  void hold_out_rows() {
+    if (options_.existing != nullptr) return;
+    held_out_ = sample_rows(
+        std::min<std::uint64_t>(kHeldOutRows + 2 * kHeldOutMixes, built_.rows / kRowsPerHeldOut));
+    for (const std::uint64_t row : held_out_) clusters_[row] = kHeldOut;
+  }
+
+  // `count` different rows that were neither dropped nor held out, in order.
   std::vector<std::uint64_t> sample_rows(std::uint64_t count) {
     std::vector<std::uint64_t> rows;
-    std::uint64_t left = built_.rows;
+    std::uint64_t left = built_.rows - held_out_.size();
     count = std::min(count, left);
     // Selection sampling (Knuth, volume 2, 3.4.2, algorithm S).
     for (std::uint64_t row = 0; row < spool_.size() && count > 0; ++row) {
-      if (clusters_[row] == kDropped) continue;
+      if (clusters_[row] != 0) continue;
       if (random_.below(left--) >= count) continue;
       rows.push_back(row);
       --count;
@@ -127,8 +140,8 @@ class Build {
   ann::TrueNeighbors make_held_out() {
     std::vector<float> queries;
     std::vector<std::uint64_t> self;
-    if (options_.existing == nullptr && centroids_.size() > 1) {
-      auto rows = sample_rows(kHeldOutRows + 2 * kHeldOutMixes);
+    if (centroids_.size() > 1) {
+      std::vector<std::uint64_t> rows = std::move(held_out_);
       // Rows often come sorted by subject: both kinds of query are drawn from all of them.
       for (std::size_t i = rows.size(); i > 1; --i) std::swap(rows[i - 1], rows[random_.below(i)]);
       for (std::size_t i = 0; i < rows.size() && i < kHeldOutRows; ++i) {
@@ -249,7 +262,8 @@ class Build {
   base::Random random_;
   ann::CentroidSet centroids_;
   std::vector<std::uint32_t> ids_;       // cluster id of each centroid
-  std::vector<std::uint32_t> clusters_;  // centroid of each row, or kDropped
+  std::vector<std::uint32_t> clusters_;  // centroid of each row, or kDropped; 0 or kHeldOut before
+  std::vector<std::uint64_t> held_out_;
   std::size_t touched_ = 0;
   Built built_;
 };

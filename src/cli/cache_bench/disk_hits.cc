@@ -5,9 +5,11 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include <array>
 #include <cstring>
 #include <filesystem>
 
+#include "base/random.h"
 #include "base/result.h"
 #include "cli/cache_bench/caches.h"
 #include "cli/cache_bench/peers.h"
@@ -84,6 +86,45 @@ class Droppable {
   std::vector<int> files_;
 };
 
+// Reads of the device itself, past the page cache: what no cold get can be faster than. Two pages
+// at random places of the largest file, as a value takes.
+class DeviceReads {
+ public:
+  explicit DeviceReads(const std::string& folder) {
+    std::string largest;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(folder)) {
+      if (!entry.is_regular_file() || entry.file_size() < bytes_) continue;
+      bytes_ = entry.file_size();
+      largest = entry.path();
+    }
+    if (bytes_ >= 2 * kReadBytes) file_ = ::open(largest.c_str(), O_RDONLY | O_CLOEXEC | O_DIRECT);
+  }
+  ~DeviceReads() {
+    if (file_ >= 0) ::close(file_);
+  }
+  DeviceReads(const DeviceReads&) = delete;
+  DeviceReads& operator=(const DeviceReads&) = delete;
+  // False where the file system has no such reads.
+  bool is_open() const { return file_ >= 0; }
+  void read_one() {
+    const std::uint64_t page = random_.below((bytes_ - kReadBytes) / kPageBytes + 1);
+    const auto got =
+        ::pread(file_, block_.data(), kReadBytes, static_cast<off_t>(page * kPageBytes));
+    if (got != static_cast<ssize_t>(kReadBytes)) ++failed_;
+  }
+  std::size_t failed() const { return failed_; }
+
+ private:
+  static constexpr std::uint64_t kPageBytes = 4096;
+  static constexpr std::uint64_t kReadBytes = 2 * kPageBytes;
+  int file_ = -1;
+  std::uint64_t bytes_ = 0;
+  std::size_t failed_ = 0;
+  base::Random random_{1};
+  // Such reads want whole pages in memory too.
+  alignas(kPageBytes) std::array<std::byte, kReadBytes> block_;
+};
+
 bool is_in_memory(const std::string& folder) {
   struct statfs about {};
   return ::statfs(folder.c_str(), &about) == 0 && about.f_type == TMPFS_MAGIC;
@@ -111,7 +152,8 @@ Rows measure_l3(const CacheBench& bench, const std::string& name) {
     if (!disk.files.get(peer_stream.next(), floats)) ++missed;
   };
   CacheRow row{name, 0, 0, "a file for each key", 0, bench.vectors.name, {}};
-  Times times, peers;
+  Times times, peers, device_times;
+  DeviceReads device(disk.folder);
   if (name == "l3_warm") {
     time_by_turns(times, get, peers, get_peer, {24, 16, 64});
   } else {
@@ -120,6 +162,7 @@ Rows measure_l3(const CacheBench& bench, const std::string& name) {
     for (std::size_t i = 0; i < kColdGets; ++i) {
       segments.drop();
       times.add(time_one(get));
+      if (device.is_open()) device_times.add(time_one([&] { device.read_one(); }));
       if (i % 4 != 0) continue;
       files.drop();
       peers.add(time_one(get_peer));
@@ -127,6 +170,7 @@ Rows measure_l3(const CacheBench& bench, const std::string& name) {
     row.about += is_in_memory(bench.folder) ? "; the folder is in memory: not cold"
                                             : "; pages dropped before every get";
   }
+  missed += device.failed();
   if (missed > 0) {
     return fail(ErrorKind::internal, fmt::format("{}: {} gets were no hits", name, missed));
   }
@@ -137,6 +181,10 @@ Rows measure_l3(const CacheBench& bench, const std::string& name) {
   row.more = {{"peer_p99_ns", peers.p99()},
               {"compression",
                static_cast<double>(stats.raw_bytes) / static_cast<double>(stats.value_bytes)}};
+  if (name == "l3_cold" && device.is_open()) {
+    row.more.emplace_back("device_p50_ns", device_times.p50());
+    row.more.emplace_back("device_p99_ns", device_times.p99());
+  }
   return std::vector<CacheRow>{row};
 }
 
