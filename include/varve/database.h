@@ -71,8 +71,13 @@ struct IndexInfo {
   std::uint64_t vectors = 0;   // live, tail included
   std::uint64_t tail_ops = 0;  // log operations not yet folded
   std::uint64_t clusters = 0;
-  std::uint64_t parts = 0;       // cluster parts; equals `clusters` right after compact
-  std::uint64_t stale_rows = 0;  // replaced or deleted rows still stored
+  std::uint64_t parts = 0;               // cluster parts; equals `clusters` right after compact
+  std::uint64_t stale_rows = 0;          // replaced or deleted rows still stored
+  std::uint64_t cluster_rows_max = 0;    // live rows of the largest cluster
+  std::uint64_t cluster_rows_limit = 0;  // clusters of more live rows are split when next rewritten
+  // Rows that this process wrote into clusters: from the log and imports, again to keep clusters in
+  // shape, and by rebuilds of the whole index.
+  std::uint64_t rows_folded = 0, rows_rewritten = 0, rows_rebuilt = 0;
   // Clusters, centroids, key map, stale rows and the log; not the manifest and what waits to be
   // removed.
   std::uint64_t stored_bytes = 0;
@@ -131,7 +136,7 @@ struct CompactOptions {
 
 struct CompactReport {
   std::uint64_t folded_ops = 0;
-  std::uint64_t clusters_rewritten = 0, splits = 0, merges = 0;
+  std::uint64_t clusters_rewritten = 0, rows_rewritten = 0, splits = 0, merges = 0;
   std::uint64_t objects_deleted = 0, bytes_deleted = 0;
 };
 

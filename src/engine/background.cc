@@ -66,11 +66,7 @@ void Background::run() {
 
 Status Background::keep_up() {
   VARVE_CHECK(collect_retired(core_, kGrace));
-  VARVE_TRY(const bool outgrown, needs_rebuild(core_));
-  if (!outgrown) return {};
-  base::Turn::Held held(core_.maintenance);
-  VARVE_CHECK(rebuild_held(core_, {}));
-  return {};
+  return keep_in_shape(core_, {});
 }
 
 void Background::finish(const Status& folded, const Status& kept_up) {

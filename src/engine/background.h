@@ -1,5 +1,5 @@
-// What an index does unasked: folds its tail once it has grown, rebuilds clusters that no longer
-// fit their rows, and pins what is new in an index that is pinned.
+// What an index does unasked: folds its tail once it has grown, keeps its clusters in shape, and
+// pins what is new in an index that is pinned.
 #pragma once
 
 #include <mutex>
@@ -39,7 +39,7 @@ class Background {
 
   bool is_due() const;
   void run();
-  // Removes what folds replaced; rebuilds clusters.
+  // Removes what folds replaced; keeps clusters in shape.
   Status keep_up();
   void finish(const Status& folded, const Status& kept_up);
   void finish_pin(const Status& pinned);

@@ -5,9 +5,9 @@
 #include <numeric>
 
 #include "ann/kmeans.h"
-#include "ann/probe.h"
 #include "base/assert.h"
 #include "engine/fold.h"
+#include "engine/recall_fit.h"
 
 namespace varve::engine {
 namespace {
@@ -16,16 +16,11 @@ constexpr std::uint64_t kSampleRowsPerCluster = 64;
 // Of large inputs a quarter is enough, and bounds memory.
 constexpr std::uint64_t kSampleRowsMin = 64UL * 1024;
 constexpr std::uint64_t kSampleBytesMax = 512ULL << 20;
-// Held-out queries of the recall table: rows, and means of two rows, which lie between clusters as
-// questions do that are unlike the rows.
-constexpr std::size_t kHeldOutRows = 512;
-constexpr std::size_t kHeldOutMixes = 128;
-constexpr std::uint32_t kHeldOutK = 100;
 // At most one row in so many is held out: the others train the centroids.
 constexpr std::uint64_t kRowsPerHeldOut = 8;
 
 constexpr std::uint32_t kDropped = ~std::uint32_t{0};
-constexpr std::uint32_t kHeldOut = kDropped - 1;
+constexpr std::uint32_t kIsHeldOut = kDropped - 1;
 
 class Build {
  public:
@@ -84,9 +79,8 @@ class Build {
   // queries do, and the recall table would promise too much.
   void hold_out_rows() {
     if (options_.existing != nullptr) return;
-    held_out_ = sample_rows(
-        std::min<std::uint64_t>(kHeldOutRows + 2 * kHeldOutMixes, built_.rows / kRowsPerHeldOut));
-    for (const std::uint64_t row : held_out_) clusters_[row] = kHeldOut;
+    held_out_ = sample_rows(std::min<std::uint64_t>(kHeldOut, built_.rows / kRowsPerHeldOut));
+    for (const std::uint64_t row : held_out_) clusters_[row] = kIsHeldOut;
   }
 
   // `count` different rows that were neither dropped nor held out, in order.
@@ -138,31 +132,12 @@ class Build {
   }
 
   ann::TrueNeighbors make_held_out() {
-    std::vector<float> queries;
-    std::vector<std::uint64_t> self;
-    if (centroids_.size() > 1) {
-      std::vector<std::uint64_t> rows = std::move(held_out_);
-      // Rows often come sorted by subject: both kinds of query are drawn from all of them.
-      for (std::size_t i = rows.size(); i > 1; --i) std::swap(rows[i - 1], rows[random_.below(i)]);
-      for (std::size_t i = 0; i < rows.size() && i < kHeldOutRows; ++i) {
-        append_row(rows[i], queries);
-        self.push_back(rows[i]);
-      }
-      for (std::size_t i = kHeldOutRows; i + 1 < rows.size(); i += 2) {
-        append_mix(rows[i], rows[i + 1], queries);
-        self.push_back(ann::TrueNeighbors::kNoSelf);
-      }
-    }
-    return {std::move(queries), std::move(self), options_.dim, kHeldOutK};
-  }
-
-  void append_mix(std::uint64_t a, std::uint64_t b, std::vector<float>& queries) const {
-    append_row(a, queries);
-    std::vector<float> other;
-    append_row(b, other);
-    float* mix = queries.data() + queries.size() - options_.dim;
-    for (std::uint32_t i = 0; i < options_.dim; ++i) mix[i] = 0.5F * (mix[i] + other[i]);
-    if (options_.metric == Metric::cosine) normalise(mix, options_.dim);
+    // Rows often come sorted by subject: both kinds of query are drawn from all of them.
+    std::vector<std::uint64_t>& rows = held_out_;
+    for (std::size_t i = rows.size(); i > 1; --i) std::swap(rows[i - 1], rows[random_.below(i)]);
+    return held_out_queries(
+        rows, options_.dim, options_.metric,
+        [&](std::uint64_t row, std::vector<float>& values) { append_row(row, values); });
   }
 
   void assign() {
@@ -186,21 +161,15 @@ class Build {
   }
 
   void fit(ann::TrueNeighbors& truth) {
-    std::vector<ann::HeldOut> held_out;
-    for (std::size_t i = 0; i < truth.query_count(); ++i) {
-      ann::HeldOut query;
-      query.query.assign(truth.query(i).begin(), truth.query(i).end());
-      query.mixed = !truth.is_row(i);
-      for (const std::uint64_t row : truth.take(i)) {
-        if (clusters_[row] != kDropped) query.neighbor_clusters.push_back(clusters_[row]);
-      }
-      held_out.push_back(std::move(query));
-    }
     std::vector<std::uint32_t> sizes(centroids_.size());
     for (const std::uint32_t cluster : clusters_) {
       if (cluster != kDropped) ++sizes[cluster];
     }
-    built_.probe_table = ann::fit_probes(centroids_, sizes, held_out, *job_.env.compute);
+    const auto cluster_of = [&](std::uint64_t row) {
+      const std::uint32_t cluster = clusters_[row];
+      return cluster == kDropped ? std::nullopt : std::optional(cluster);
+    };
+    built_.probe_table = fit_recall_table(truth, centroids_, sizes, cluster_of, *job_.env.compute);
   }
 
   Status write() {
@@ -261,8 +230,9 @@ class Build {
   const BuildOptions& options_;
   base::Random random_;
   ann::CentroidSet centroids_;
-  std::vector<std::uint32_t> ids_;       // cluster id of each centroid
-  std::vector<std::uint32_t> clusters_;  // centroid of each row, or kDropped; 0 or kHeldOut before
+  std::vector<std::uint32_t> ids_;  // cluster id of each centroid
+  std::vector<std::uint32_t>
+      clusters_;  // centroid of each row, or kDropped; 0 or kIsHeldOut before
   std::vector<std::uint64_t> held_out_;
   std::size_t touched_ = 0;
   Built built_;

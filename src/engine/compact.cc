@@ -11,6 +11,7 @@
 #include "engine/fold.h"
 #include "engine/manifest_edit.h"
 #include "engine/put_once.h"
+#include "engine/recall_fit.h"
 #include "engine/rewrite.h"
 #include "engine/spool.h"
 
@@ -143,6 +144,41 @@ Result<bool> run_until_committed(Core& core, const Prepare& prepare) {
   }
 }
 
+// False as of `rebuild_held`.
+Result<bool> rewrite(Core& core, RewriteExtent extent, CompactReport& report) {
+  VARVE_TRY(const View view, core.reader.current());
+  if (!rewrite_is_due(*view.generation, extent)) return true;
+  CompactReport counts;
+  VARVE_TRY(const bool is_done,
+            run_until_committed(core, [&](const JobContext& job, const View& now) {
+              counts = {};
+              return prepare_rewrite(core, job, now, extent, counts);
+            }));
+  if (!is_done) return false;
+  core.work.rows_rewritten += counts.rows_rewritten;
+  report.clusters_rewritten = counts.clusters_rewritten;
+  report.rows_rewritten = counts.rows_rewritten;
+  report.splits = counts.splits;
+  report.merges = counts.merges;
+  return true;
+}
+
+// Fits the recall table anew if so much has changed that the old one may not hold.
+Status fit_anew(Core& core) {
+  VARVE_TRY(const View view, core.reader.current());
+  if (!core.work.is_fit_due(view.generation->live_rows())) return {};
+  VARVE_TRY(
+      const bool is_done,
+      run_until_committed(core, [&](const JobContext&, const View& now) -> Result<JobCommit> {
+        format::Manifest manifest = now.generation->manifest();
+        VARVE_TRY(manifest.probe_table, fit_recall_table(core.env, *now.generation));
+        return JobCommit{
+            std::move(manifest), now.tail->begin(), now.generation->manifest_name(), now.epoch, {}};
+      }));
+  if (is_done) core.work.fitted();
+  return {};
+}
+
 Result<std::uint64_t> fold_until_done(Core& core) {
   for (unsigned attempt = 0;; ++attempt) {
     auto folded = fold_held(core);
@@ -155,15 +191,29 @@ Result<std::uint64_t> fold_until_done(Core& core) {
 
 }  // namespace
 
-Result<bool> needs_rebuild(Core& core) {
-  VARVE_TRY(const View view, core.reader.current());
-  return is_outgrown(*view.generation);
+Result<bool> rebuild_held(Core& core, const ProgressSink& progress) {
+  std::uint64_t rows = 0;
+  VARVE_TRY(const bool is_done,
+            run_until_committed(core, [&](const JobContext& job, const View& view) {
+              rows = view.generation->live_rows();
+              return prepare_rebuild(core, job, view, progress);
+            }));
+  if (!is_done) return false;
+  core.work.rows_rebuilt += rows;
+  core.work.fitted();
+  return true;
 }
 
-Result<bool> rebuild_held(Core& core, const ProgressSink& progress) {
-  return run_until_committed(core, [&](const JobContext& job, const View& view) {
-    return prepare_rebuild(core, job, view, progress);
-  });
+Status keep_in_shape(Core& core, const ProgressSink& progress) {
+  base::Turn::Held held(core.maintenance);
+  VARVE_TRY(const View view, core.reader.current());
+  if (is_outgrown(*view.generation)) {
+    VARVE_CHECK(rebuild_held(core, progress));
+    return {};
+  }
+  CompactReport report;
+  VARVE_CHECK(rewrite(core, RewriteExtent::worn, report));
+  return fit_anew(core);
 }
 
 Result<CompactReport> compact(Core& core, const CompactOptions& options) {
@@ -176,18 +226,10 @@ Result<CompactReport> compact(Core& core, const CompactOptions& options) {
   if (is_outgrown(generation) || is_worn(generation)) {
     VARVE_TRY(const bool rebuilt, rebuild_held(core, options.progress));
     if (rebuilt) report.clusters_rewritten = generation.cluster_ids().size();
-  } else if (rewrite_is_due(generation)) {
-    CompactReport rewrite;
-    VARVE_TRY(const bool rewritten,
-              run_until_committed(core, [&](const JobContext& job, const View& now) {
-                rewrite = {};
-                return prepare_rewrite(core, job, now, rewrite);
-              }));
-    if (rewritten) {
-      report.clusters_rewritten = rewrite.clusters_rewritten;
-      report.splits = rewrite.splits;
-      report.merges = rewrite.merges;
-    }
+    if (rebuilt) report.rows_rewritten = generation.live_rows();
+  } else {
+    VARVE_CHECK(rewrite(core, RewriteExtent::changed, report));
+    VARVE_CHECK(fit_anew(core));
   }
   VARVE_TRY(const Collected collected, collect(core, options.grace));
   report.objects_deleted = collected.objects;

@@ -11,9 +11,11 @@ namespace varve::engine {
 
 Result<CompactReport> compact(Core& core, const CompactOptions& options);
 
-// True if so much has changed since the centroids were trained that rewriting clusters one by one
-// would not do: more than half of the rows stale or scattered, or their number doubled or halved.
-Result<bool> needs_rebuild(Core& core);
+// What follows a fold in the background, and an import: in bounded work for each row that comes or
+// goes: rewrites the clusters that are worn, fits the recall table anew once half of the rows have
+// been written since, and trains new centroids only when the rows have doubled or halved. Nothing
+// while an import runs, whose rows are assigned to the clusters as they are.
+Status keep_in_shape(Core& core, const ProgressSink& progress);
 
 // Trains new centroids for the live rows and writes everything anew. False: an import is running,
 // whose rows are assigned to the clusters as they are; nothing was changed. REQUIRES:

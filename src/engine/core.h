@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <atomic>
+#include <cstdint>
 #include <vector>
 
 #include "base/sync.h"
@@ -16,6 +18,22 @@
 #include "varve/types.h"
 
 namespace varve::engine {
+
+// Rows that this process wrote into clusters of one index. Thread-safe.
+struct ClusterWork {
+  std::atomic<std::uint64_t> rows_folded = 0;     // from the log or an import
+  std::atomic<std::uint64_t> rows_rewritten = 0;  // to keep clusters in shape
+  std::atomic<std::uint64_t> rows_rebuilt = 0;    // with new centroids for all
+
+  // The recall table was fitted on a state of which half is another by now.
+  bool is_fit_due(std::uint64_t live_rows) const {
+    return rows_folded + rows_rewritten - written_at_fit_ > live_rows / 2;
+  }
+  void fitted() { written_at_fit_ = rows_folded + rows_rewritten; }
+
+ private:
+  std::atomic<std::uint64_t> written_at_fit_ = 0;
+};
 
 struct Core {
   Core(const Env& environment, const format::Uuid& uuid)
@@ -33,6 +51,7 @@ struct Core {
   Reader reader;
   Writer writer;
   OwnJobs own_jobs;
+  ClusterWork work;
   base::Turn maintenance;  // one of fold, compact and the commit of an import at a time
 
  private:

@@ -84,9 +84,12 @@ Status write_upserts(const NetOps& net, std::span<const std::uint32_t> nearest,
   return {};
 }
 
-Result<JobCommit> prepare_fold(const Core& core, const JobContext& job, const View& view) {
+// `rows`: how many were written into clusters.
+Result<JobCommit> prepare_fold(const Core& core, const JobContext& job, const View& view,
+                               std::uint64_t& rows) {
   const Generation& generation = *view.generation;
   const NetOps net = net_ops(view);
+  rows = net.upserts.size();
   ManifestEdit edit{generation.manifest(), {}};
   const std::uint32_t dim = edit.manifest.dim;
   VARVE_TRY(auto stale, mark_replaced(core, generation, net));
@@ -167,7 +170,8 @@ Status run_fold(Core& core, const FoldRange& range) {
             register_job(core.env, core.names, core.index, format::JobKind::fold, view.epoch));
   running.registered(job.id);
   const JobContext context = core.job(job.id);
-  auto commit = prepare_fold(core, context, view);
+  std::uint64_t rows = 0;
+  auto commit = prepare_fold(core, context, view, rows);
   if (commit) {
     commit->fold = range.end;
     commit->folds = true;
@@ -178,6 +182,7 @@ Status run_fold(Core& core, const FoldRange& range) {
     discard_job(core, job.id);
     return tl::unexpected(head.error());
   }
+  core.work.rows_folded += rows;
   // Committed: if it cannot be loaded now, the next refresh does.
   auto generation = Generation::load(core.env, core.index, head->head, view.generation.get());
   if (generation) core.reader.adopt(std::move(*generation), head->head);

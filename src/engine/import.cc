@@ -53,7 +53,9 @@ class Import {
     }
     if (!committed) discard_job(core_, job.id);
     VARVE_CHECK(committed);
-    rebuild_if_outgrown();
+    // Clusters that were trained for other or far fewer rows make every query slow. If it fails,
+    // the next fold in the background or compact does it.
+    static_cast<void>(keep_in_shape(core_, options_.progress));
     return report_;
   }
 
@@ -124,7 +126,11 @@ class Import {
     base::Turn::Held held(core_.maintenance);
     for (unsigned attempt = 0;; ++attempt) {
       auto committed = commit(context, built);
-      if (committed) return {};
+      if (committed) {
+        core_.work.rows_folded += built.rows;
+        if (!built.probe_table.empty()) core_.work.fitted();
+        return {};
+      }
       const bool retry = committed.error().kind == ErrorKind::conflict;
       if (!retry || attempt == kCommitAttempts) return tl::unexpected(committed.error());
       VARVE_TRY(const StoredHead stored, read_head(core_.env, core_.names, core_.index));
@@ -134,14 +140,6 @@ class Import {
       }
       back_off(core_.env, attempt);
     }
-  }
-
-  // Clusters that were trained for far fewer rows make every query slow. If it fails, the next
-  // compact does it.
-  void rebuild_if_outgrown() {
-    base::Turn::Held held(core_.maintenance);
-    const auto outgrown = needs_rebuild(core_);
-    if (outgrown && *outgrown) static_cast<void>(rebuild_held(core_, options_.progress));
   }
 
   Status commit(const JobContext& context, const Built& built) {

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <atomic>
 #include <limits>
-#include <set>
 
 #include "base/sha256.h"
 #include "engine/answer_cache.h"
@@ -16,6 +15,7 @@
 #include "engine/fold.h"
 #include "engine/fsck.h"
 #include "engine/import.h"
+#include "engine/index_info.h"
 #include "engine/put_once.h"
 #include "engine/query_batch.h"
 #include "engine/search.h"
@@ -23,7 +23,6 @@
 #include "engine/section_views.h"
 #include "engine/validate.h"
 #include "engine/warm.h"
-#include "format/envelope.h"
 
 namespace varve::engine {
 namespace {
@@ -213,7 +212,15 @@ class StoredIndex final : public Index {
   }
 
   Result<IndexInfo> info() override {
-    return on_current_view([&](const View& view) { return info_of(view); });
+    VARVE_TRY(IndexInfo info, on_current_view([&](const View& view) -> Result<IndexInfo> {
+                IndexInfo found = info_of(*core_, view);
+                VARVE_TRY(found.vectors, live_vectors(core_->env, view));
+                return found;
+              }));
+    info.name = name_;
+    info.config = config_;
+    info.background_error = background_.last_error();
+    return info;
   }
 
   Result<std::uint64_t> warm(const ProgressSink& progress) override {
@@ -379,39 +386,6 @@ class StoredIndex final : public Index {
       page.next = page.keys.back();
     }
     return page;
-  }
-
-  Result<IndexInfo> info_of(const View& view) {
-    const format::Manifest& manifest = view.generation->manifest();
-    IndexInfo info;
-    info.name = name_;
-    info.uuid = core_->index.hex();
-    info.config = config_;
-    info.version = view.head_version;
-    info.epoch = view.epoch;
-    VARVE_TRY(info.vectors, live_vectors(core_->env, view));
-    info.tail_ops = view.tail_count;
-    info.background_error = background_.last_error();
-    info.clusters = view.generation->cluster_ids().size();
-    info.parts = view.generation->parts().size();
-    info.stale_rows = manifest.stale_rows;
-    std::set<kernels::RowType> types;
-    for (const auto& group : manifest.groups) {
-      info.stored_bytes += group.blob.bytes;
-      for (const auto& part : group.parts) types.insert(part.row_type);
-    }
-    for (const auto& segment : manifest.key_map) info.stored_bytes += segment.bytes;
-    if (manifest.centroids) info.stored_bytes += manifest.centroids->bytes;
-    if (manifest.stale) info.stored_bytes += manifest.stale->bytes;
-    for (const auto& batch : view.tail->batches_from(view.tail->begin())) {
-      info.log_bytes +=
-          format::envelope_header_bytes(core_->names.log(batch->position)) + batch->bytes.size();
-    }
-    info.stored_bytes += info.log_bytes;
-    info.row_type = types.empty()      ? "none"
-                    : types.size() > 1 ? "mixed"
-                                       : std::string(kernels::to_string(*types.begin()));
-    return info;
   }
 
   const std::shared_ptr<Core> core_;

@@ -1,7 +1,6 @@
 #include "engine/rewrite.h"
 
 #include <algorithm>
-#include <limits>
 #include <unordered_set>
 
 #include "ann/kmeans.h"
@@ -11,75 +10,31 @@
 namespace varve::engine {
 namespace {
 
-// A group of which less than this share is still used is rewritten with the rest.
-constexpr double kGroupUsedMin = 0.85;
-
-// What is known of a cluster without reading it.
-struct Shape {
-  std::uint64_t live = 0;
-  std::uint64_t stale = 0;
-  bool scattered = false;
-};
-
-Shape shape_of(const Generation& generation, std::size_t centroid) {
-  Shape shape;
-  for (const std::uint32_t number : generation.parts_of(centroid)) {
-    const PartView& part = generation.parts()[number];
-    shape.live += part.live_rows();
-    shape.stale += part.stale_count;
-  }
-  shape.scattered = generation.is_scattered(centroid);
-  return shape;
-}
-
-struct Bounds {
-  std::uint64_t target;
-  bool is_dirty(const Shape& shape) const { return shape.scattered || shape.stale > 0; }
-  // Sizes of trained clusters vary by themselves; only one that has changed since is resized, so
-  // that compacting twice changes nothing.
-  bool too_large(const Shape& shape) const { return is_dirty(shape) && shape.live > 2 * target; }
-  bool too_small(const Shape& shape) const { return is_dirty(shape) && 4 * shape.live < target; }
-};
-
-Bounds bounds_of(const Generation& generation) {
-  return {ann::cluster_rows_target(generation.live_rows(), generation.manifest().dim)};
-}
-
-// One live row, read.
-struct RowData {
-  std::shared_ptr<const PartRows> rows;
-  std::shared_ptr<const format::RowIds> ids;
-  std::shared_ptr<const format::RowMetadata> metadata;
-  std::uint32_t row = 0;
-
-  std::string_view key() const { return ids->key(row); }
-  std::string_view text() const {
-    return metadata == nullptr ? std::string_view{} : metadata->at(row);
-  }
-};
+// A cluster whose rows have moved gets their mean for a centroid: once the square of the distance
+// between the two is more than this share of the mean square distance of the rows to the mean.
+constexpr double kShiftMax = 0.1;
+// A cluster that got many rows at once is split again and again, so often at most.
+constexpr unsigned kSplitDepthMax = 4;
 
 class Rewrite {
  public:
-  Rewrite(Core& core, const JobContext& job, const View& view, CompactReport& report)
+  Rewrite(Core& core, const JobContext& job, const View& view, RewriteExtent extent,
+          CompactReport& report)
       : core_(core),
         job_(job),
         generation_(*view.generation),
         bounds_(bounds_of(generation_)),
         edit_{generation_.manifest(), {}},
+        rows_(core.env, generation_),
+        plan_(generation_, extent, rows_, *core.env.compute),
         writer_(job, encoder_of(edit_.manifest)),
         report_(report) {}
 
   Result<format::Manifest> run() {
-    choose();
-    VARVE_CHECK(dissolve());
-    for (std::size_t i = 0; i < count(); ++i) {
-      if (dissolved_[i]) continue;
-      if (chosen_[i]) {
-        VARVE_CHECK(rewrite_cluster(i));
-      } else {
-        keep_centroid(generation_.cluster_ids()[i], generation_.centroids().centroid(i));
-      }
-    }
+    VARVE_CHECK(plan_.make(edit_.manifest.next_cluster));
+    report_.splits += plan_.splits();
+    report_.merges += plan_.dissolved();
+    for (std::size_t i = 0; i < plan_.size(); ++i) VARVE_CHECK(write_cluster(i));
     VARVE_TRY(WrittenGroups written, writer_.finish());
     drop_rewritten_parts();
     edit_.manifest.groups.insert(edit_.manifest.groups.end(), written.groups.begin(),
@@ -96,99 +51,107 @@ class Rewrite {
   std::vector<std::string> take_replaced() { return std::move(edit_.replaced); }
 
  private:
-  std::size_t count() const { return generation_.cluster_ids().size(); }
-
-  void choose() {
-    chosen_.assign(count(), false);
-    dissolved_.assign(count(), false);
-    received_.resize(count());
-    std::size_t left = count();
-    for (std::size_t i = 0; i < count(); ++i) {
-      const Shape shape = shape_of(generation_, i);
-      if (left > 1 && bounds_.too_small(shape)) {
-        dissolved_[i] = true;
-        --left;
-        continue;
-      }
-      chosen_[i] = bounds_.is_dirty(shape);
-    }
-    choose_rest_of_thin_groups();
+  Status write_cluster(std::size_t cluster) {
+    const ClusterFate fate = plan_.fate(cluster);
+    if (fate == ClusterFate::dissolved) return {};
+    const std::span<NextCluster> next = plan_.next_of(cluster);
+    if (fate == ClusterFate::kept) return add_part(next[0]);
+    ++report_.clusters_rewritten;
+    VARVE_TRY(auto rows, plan_.rows_that_stay(cluster));
+    if (fate == ClusterFate::replaced) return write_pieces(next, rows, 1);
+    append(take_received(next[0]), rows);
+    return write_whole(next[0], rows, 0);
   }
 
-  // Space comes back only when the whole object is unused.
-  void choose_rest_of_thin_groups() {
-    std::vector<std::size_t> centroid_of(generation_.parts().size());
-    for (std::size_t i = 0; i < count(); ++i) {
-      for (const std::uint32_t part : generation_.parts_of(i)) centroid_of[part] = i;
-    }
-    std::uint32_t number = 0;
-    for (const auto& group : generation_.manifest().groups) {
-      std::uint64_t rows = 0, kept = 0;
-      for (std::uint32_t i = 0; i < group.parts.size(); ++i) {
-        const std::size_t centroid = centroid_of[number + i];
-        rows += group.parts[i].rows;
-        if (!chosen_[centroid] && !dissolved_[centroid]) kept += group.parts[i].rows;
-      }
-      const bool thin = static_cast<double>(kept) < kGroupUsedMin * static_cast<double>(rows);
-      for (std::uint32_t i = 0; i < group.parts.size(); ++i) {
-        if (thin && !dissolved_[centroid_of[number + i]]) chosen_[centroid_of[number + i]] = true;
-      }
-      number += static_cast<std::uint32_t>(group.parts.size());
-    }
+  // What a cluster that keeps its parts got from others.
+  Status add_part(NextCluster& next) {
+    keep_centroid(next.id, next.centroid);
+    return write(next.id, next.centroid, take_received(next));
   }
 
-  Result<std::vector<RowData>> read_cluster(std::size_t centroid) const {
-    std::vector<RowData> result;
-    for (const std::uint32_t number : generation_.parts_of(centroid)) {
-      const PartView& part = generation_.parts()[number];
-      RowData data;
-      VARVE_TRY(data.rows, generation_.read_rows(core_.env, number));
-      VARVE_TRY(data.ids, generation_.read_ids(core_.env, number));
-      VARVE_TRY(data.metadata, generation_.read_metadata(core_.env, number));
-      for (data.row = 0; data.row < part.slot->ref.rows; ++data.row) {
-        if (!part.is_stale(data.row)) result.push_back(data);
-      }
-    }
-    return result;
+  static std::vector<RowData> take_received(NextCluster& next) { return std::move(next.received); }
+
+  static void append(std::vector<RowData> more, std::vector<RowData>& rows) {
+    std::move(more.begin(), more.end(), std::back_inserter(rows));
   }
 
-  std::vector<float> values_of(std::span<const RowData> rows) const {
+  // All rows of one cluster, in as many as they take.
+  Status write_whole(const NextCluster& cluster, std::span<const RowData> rows, unsigned depth) {
+    if (rows.size() > bounds_.rows_max() && depth < kSplitDepthMax) {
+      const auto pieces =
+          static_cast<std::uint32_t>((rows.size() + bounds_.rows_target - 1) / bounds_.rows_target);
+      std::vector<NextCluster> trained = train(rows, pieces);
+      // Rows that are all alike cannot be told apart.
+      if (trained.size() > 1) return write_pieces(trained, rows, depth + 1);
+    }
+    if (rows.empty()) {
+      // Others may be assigned to it later.
+      keep_centroid(cluster.id, cluster.centroid);
+      return {};
+    }
+    const NextCluster centred = centred_on(rows, cluster);
+    keep_centroid(centred.id, centred.centroid);
+    return write(centred.id, centred.centroid, rows);
+  }
+
+  std::vector<NextCluster> train(std::span<const RowData> rows, std::uint32_t pieces) {
     const std::uint32_t dim = edit_.manifest.dim;
-    std::vector<float> values(rows.size() * dim);
-    for (std::size_t i = 0; i < rows.size(); ++i) {
-      kernels::widen(rows[i].rows->rows, rows[i].row, values.data() + i * dim);
-      if (edit_.manifest.metric == Metric::cosine) normalise(values.data() + i * dim, dim);
+    const format::Centroids trained =
+        train_centroids(rows_.values_of(rows), dim, pieces, edit_.manifest.next_cluster,
+                        edit_.manifest.seed, *core_.env.compute);
+    edit_.manifest.next_cluster += static_cast<std::uint32_t>(trained.clusters.size());
+    std::vector<NextCluster> next;
+    for (std::size_t i = 0; i < trained.clusters.size(); ++i) {
+      const auto centroid = std::span(trained.values).subspan(i * dim, dim);
+      next.push_back({trained.clusters[i], {centroid.begin(), centroid.end()}, {}});
     }
-    return values;
+    return next;
   }
 
-  // Rows of clusters that are too small go to the nearest of the others.
-  Status dissolve() {
-    std::vector<float> kept;
-    std::vector<std::size_t> kept_centroids;
-    for (std::size_t i = 0; i < count(); ++i) {
-      if (dissolved_[i]) continue;
-      const auto centroid = generation_.centroids().centroid(i);
-      kept.insert(kept.end(), centroid.begin(), centroid.end());
-      kept_centroids.push_back(i);
+  // `rows` go to the nearest of the pieces, which may have received others.
+  Status write_pieces(std::span<NextCluster> pieces, std::span<const RowData> rows,
+                      unsigned depth) {
+    std::vector<float> values;
+    for (const NextCluster& piece : pieces) {
+      values.insert(values.end(), piece.centroid.begin(), piece.centroid.end());
     }
     const std::uint32_t dim = edit_.manifest.dim;
-    const ann::CentroidSet others(std::move(kept), dim);
-    for (std::size_t i = 0; i < count(); ++i) {
-      if (!dissolved_[i]) continue;
-      VARVE_TRY(auto rows, read_cluster(i));
-      ++report_.merges;
-      if (rows.empty()) continue;
-      const auto values = values_of(rows);
-      std::vector<std::uint32_t> nearest(rows.size());
-      others.assign({values.data(), rows.size(), dim}, nearest, {}, *core_.env.compute);
-      for (std::size_t j = 0; j < rows.size(); ++j) {
-        const std::size_t target = kept_centroids[nearest[j]];
-        received_[target].push_back(std::move(rows[j]));
-        chosen_[target] = true;
+    const ann::CentroidSet set(std::move(values), dim);
+    const std::vector<float> row_values = rows_.values_of(rows);
+    std::vector<std::uint32_t> nearest(rows.size());
+    set.assign({row_values.data(), rows.size(), dim}, nearest, {}, *core_.env.compute);
+    for (std::size_t piece = 0; piece < pieces.size(); ++piece) {
+      std::vector<RowData> members = take_received(pieces[piece]);
+      for (std::size_t i = 0; i < rows.size(); ++i) {
+        if (nearest[i] == piece) members.push_back(rows[i]);
       }
+      // A centroid without rows would only be visited in vain.
+      if (members.empty() && pieces.size() > 1) continue;
+      VARVE_CHECK(write_whole(pieces[piece], members,
+                              members.size() < rows.size() ? depth : kSplitDepthMax));
     }
     return {};
+  }
+
+  // The cluster, or one with a new id around the mean of its rows if they have moved away.
+  NextCluster centred_on(std::span<const RowData> rows, const NextCluster& cluster) {
+    const std::uint32_t dim = edit_.manifest.dim;
+    const std::vector<float> values = rows_.values_of(rows);
+    std::vector<double> mean(dim, 0);
+    for (std::size_t i = 0; i < values.size(); ++i) mean[i % dim] += values[i];
+    for (double& value : mean) value /= static_cast<double>(rows.size());
+    double spread = 0, shift = 0;
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      const double offset = values[i] - mean[i % dim];
+      spread += offset * offset;
+    }
+    for (std::uint32_t i = 0; i < dim; ++i) {
+      const double offset = cluster.centroid[i] - mean[i];
+      shift += offset * offset;
+    }
+    const bool is_off = shift * static_cast<double>(rows.size()) > kShiftMax * spread;
+    if (!is_off) return {cluster.id, cluster.centroid, {}};
+    return {edit_.manifest.next_cluster++, {mean.begin(), mean.end()}, {}};
   }
 
   void keep_centroid(std::uint32_t cluster, std::span<const float> centroid) {
@@ -196,46 +159,10 @@ class Rewrite {
     centroids_.values.insert(centroids_.values.end(), centroid.begin(), centroid.end());
   }
 
-  Status rewrite_cluster(std::size_t centroid) {
-    VARVE_TRY(auto rows, read_cluster(centroid));
-    rows.insert(rows.end(), received_[centroid].begin(), received_[centroid].end());
-    received_[centroid].clear();
-    ++report_.clusters_rewritten;
-    if (rows.size() <= 2 * bounds_.target) {
-      keep_centroid(generation_.cluster_ids()[centroid],
-                    generation_.centroids().centroid(centroid));
-      return write(generation_.cluster_ids()[centroid], generation_.centroids().centroid(centroid),
-                   rows);
-    }
-    return split(rows);
-  }
-
-  Status split(std::span<const RowData> rows) {
-    const std::uint32_t dim = edit_.manifest.dim;
-    const auto values = values_of(rows);
-    const auto pieces =
-        static_cast<std::uint32_t>((rows.size() + bounds_.target - 1) / bounds_.target);
-    const auto trained = train_centroids(values, dim, pieces, edit_.manifest.next_cluster,
-                                         edit_.manifest.seed, *core_.env.compute);
-    edit_.manifest.next_cluster += static_cast<std::uint32_t>(trained.clusters.size());
-    const ann::CentroidSet set(trained.values, dim);
-    std::vector<std::uint32_t> nearest(rows.size());
-    set.assign({values.data(), rows.size(), dim}, nearest, {}, *core_.env.compute);
-    ++report_.splits;
-    for (std::uint32_t piece = 0; piece < trained.clusters.size(); ++piece) {
-      keep_centroid(trained.clusters[piece], set.centroid(piece));
-      std::vector<RowData> members;
-      for (std::size_t i = 0; i < rows.size(); ++i) {
-        if (nearest[i] == piece) members.push_back(rows[i]);
-      }
-      VARVE_CHECK(write(trained.clusters[piece], set.centroid(piece), members));
-    }
-    return {};
-  }
-
   Status write(std::uint32_t cluster, std::span<const float> centroid,
                std::span<const RowData> rows) {
     if (rows.empty()) return {};
+    report_.rows_rewritten += rows.size();
     auto type = rows.front().rows->rows.type;
     for (const RowData& row : rows) type = kernels::common_type(type, row.rows->rows.type);
     VARVE_CHECK(writer_.start_cluster(cluster, centroid, type));
@@ -247,9 +174,9 @@ class Rewrite {
   }
 
   // Pieces of a cluster that was split are visited instead of it: as many more as there are now.
-  // The table is fitted anew when the index is rebuilt.
+  // The table is fitted anew when more has changed.
   void scale_probe_table() {
-    const std::uint64_t before = count();
+    const std::uint64_t before = generation_.cluster_ids().size();
     const std::uint64_t after = centroids_.clusters.size();
     if (after <= before) return;
     for (auto& point : edit_.manifest.probe_table) {
@@ -260,8 +187,8 @@ class Rewrite {
 
   void drop_rewritten_parts() {
     std::unordered_set<std::uint32_t> gone;
-    for (std::size_t i = 0; i < count(); ++i) {
-      if (chosen_[i] || dissolved_[i]) gone.insert(generation_.cluster_ids()[i]);
+    for (std::size_t i = 0; i < plan_.size(); ++i) {
+      if (plan_.fate(i) != ClusterFate::kept) gone.insert(generation_.cluster_ids()[i]);
     }
     for (auto& group : edit_.manifest.groups) {
       std::erase_if(group.parts,
@@ -275,31 +202,30 @@ class Rewrite {
   Core& core_;
   const JobContext job_;
   const Generation& generation_;
-  const Bounds bounds_;
+  const ClusterBounds bounds_;
   ManifestEdit edit_;
+  ClusterRows rows_;
+  RewritePlan plan_;
   GroupWriter writer_;
   CompactReport& report_;
   format::Centroids centroids_;
-  std::vector<bool> chosen_;     // rewritten in place or split
-  std::vector<bool> dissolved_;  // rows go to neighbours
-  std::vector<std::vector<RowData>> received_;
 };
 
 }  // namespace
 
-bool rewrite_is_due(const Generation& generation) {
-  const Bounds bounds = bounds_of(generation);
-  const std::size_t count = generation.cluster_ids().size();
-  for (std::size_t i = 0; i < count; ++i) {
-    if (bounds.is_dirty(shape_of(generation, i))) return true;
+bool rewrite_is_due(const Generation& generation, RewriteExtent extent) {
+  const ClusterBounds bounds = bounds_of(generation);
+  for (std::size_t i = 0; i < generation.cluster_ids().size(); ++i) {
+    const ClusterShape shape = shape_of(generation, i);
+    if (extent == RewriteExtent::changed ? shape.is_changed() : bounds.is_worn(shape)) return true;
   }
   return false;
 }
 
 Result<JobCommit> prepare_rewrite(Core& core, const JobContext& job, const View& view,
-                                  CompactReport& report) {
+                                  RewriteExtent extent, CompactReport& report) {
   const CompactReport before = report;
-  Rewrite rewrite(core, job, view, report);
+  Rewrite rewrite(core, job, view, extent, report);
   auto manifest = rewrite.run();
   if (!manifest) {
     report = before;

@@ -5,16 +5,17 @@
 #include "base/result.h"
 #include "engine/core.h"
 #include "engine/jobs.h"
+#include "engine/rewrite_plan.h"
 #include "engine/view.h"
 #include "varve/database.h"
 
 namespace varve::engine {
 
-// True if any cluster has stale rows or several parts.
-bool rewrite_is_due(const Generation& generation);
+// True if a rewrite of this extent would write any cluster.
+bool rewrite_is_due(const Generation& generation, RewriteExtent extent);
 
 // Placement changes, the map key -> LSN does not. Fills the counts of `report`.
 Result<JobCommit> prepare_rewrite(Core& core, const JobContext& job, const View& view,
-                                  CompactReport& report);
+                                  RewriteExtent extent, CompactReport& report);
 
 }  // namespace varve::engine

@@ -1,0 +1,49 @@
+#include "engine/cluster_shape.h"
+
+#include <algorithm>
+
+#include "ann/kmeans.h"
+
+namespace varve::engine {
+namespace {
+
+// A cluster is written anew when one in so many of its rows is stale: then at most this share of
+// what is scanned is wasted, and a row that is replaced costs three that are written again.
+constexpr std::uint64_t kRowsPerStale = 4;
+// Each fold may add a part to each cluster: with so many joined, a row is written again once in
+// three folds at most.
+constexpr std::size_t kPartsMax = 4;
+
+}  // namespace
+
+ClusterShape shape_of(const Generation& generation, std::size_t centroid) {
+  ClusterShape shape;
+  for (const std::uint32_t number : generation.parts_of(centroid)) {
+    const PartView& part = generation.parts()[number];
+    shape.live += part.live_rows();
+    shape.stale += part.stale_count;
+    ++shape.parts;
+  }
+  shape.is_scattered = generation.is_scattered(centroid);
+  return shape;
+}
+
+bool ClusterBounds::is_worn(const ClusterShape& shape) const {
+  if (is_too_large(shape) || is_too_small(shape)) return true;
+  if (kRowsPerStale * shape.stale >= shape.live + shape.stale && shape.stale > 0) return true;
+  return shape.is_scattered && shape.parts > kPartsMax;
+}
+
+ClusterBounds bounds_of(const Generation& generation) {
+  return {ann::cluster_rows_target(generation.live_rows(), generation.manifest().dim)};
+}
+
+std::uint64_t largest_cluster_rows(const Generation& generation) {
+  std::uint64_t largest = 0;
+  for (std::size_t i = 0; i < generation.cluster_ids().size(); ++i) {
+    largest = std::max(largest, shape_of(generation, i).live);
+  }
+  return largest;
+}
+
+}  // namespace varve::engine

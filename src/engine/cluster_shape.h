@@ -1,0 +1,47 @@
+// What is known of clusters without reading them, and which of them are out of shape.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "engine/generation.h"
+
+namespace varve::engine {
+
+struct ClusterShape {
+  std::uint64_t live = 0;
+  std::uint64_t stale = 0;
+  std::size_t parts = 0;
+  bool is_scattered = false;  // in more parts than its bytes need
+
+  // Something happened to it since it was written whole.
+  bool is_changed() const { return is_scattered || stale > 0; }
+};
+
+ClusterShape shape_of(const Generation& generation, std::size_t centroid);
+
+// Of one generation: they follow from its number of rows.
+struct ClusterBounds {
+  std::uint64_t rows_target = 0;
+
+  // Clusters of more live rows are split, unless they are as they were trained: sizes of those
+  // vary by themselves.
+  std::uint64_t rows_max() const { return 2 * rows_target; }
+  // Costs queries more than rewriting it costs once: it is too large, too many of its rows are
+  // stale, or it lies in too many parts.
+  bool is_worn(const ClusterShape& shape) const;
+  bool is_too_large(const ClusterShape& shape) const {
+    return shape.is_changed() && shape.live > rows_max();
+  }
+  // Its rows go to its neighbours.
+  bool is_too_small(const ClusterShape& shape) const {
+    return shape.is_changed() && 4 * shape.live < rows_target;
+  }
+};
+
+ClusterBounds bounds_of(const Generation& generation);
+
+// Live rows of the largest cluster; 0 without clusters.
+std::uint64_t largest_cluster_rows(const Generation& generation);
+
+}  // namespace varve::engine

@@ -1,0 +1,232 @@
+#include "engine/rewrite_plan.h"
+
+#include <algorithm>
+
+#include "engine/fold.h"
+
+namespace varve::engine {
+namespace {
+
+// A group of which less than this share is still used is rewritten with the rest: space comes back
+// only when the whole object is unused.
+constexpr double kGroupUsedMin = 0.85;
+constexpr double kWornGroupUsedMin = 0.5;
+
+// Around a piece so many clusters are asked for rows that are nearer to it.
+constexpr std::size_t kNeighbors = 8;
+// A neighbour is written anew only if at least one in so many of its rows would move.
+constexpr std::size_t kRowsPerMove = 10;
+// Fewer rows are not sent from a split cluster to one that keeps its parts: a part without codes.
+constexpr std::size_t kSentRowsMin = 16;
+// What rows that change their cluster may hold until they are written. Beyond it, rows stay: that
+// costs a little recall, as if no row ever moved.
+constexpr std::uint64_t kHeldBytesMax = 256ULL << 20;
+
+}  // namespace
+
+RewritePlan::RewritePlan(const Generation& generation, RewriteExtent extent, ClusterRows& rows,
+                         base::Pool& pool)
+    : generation_(generation),
+      extent_(extent),
+      rows_(rows),
+      pool_(pool),
+      bounds_(bounds_of(generation)) {}
+
+Status RewritePlan::make(std::uint32_t& next_id) {
+  choose();
+  choose_rest_of_thin_groups();
+  VARVE_CHECK(train_pieces(next_id));
+  return move_rows();
+}
+
+std::span<NextCluster> RewritePlan::next_of(std::size_t cluster) {
+  return std::span(next_).subspan(begins_[cluster], begins_[cluster + 1] - begins_[cluster]);
+}
+
+Result<std::vector<RowData>> RewritePlan::rows_that_stay(std::size_t cluster) {
+  VARVE_TRY(std::vector<RowData> rows, rows_.read(cluster));
+  const std::vector<bool>& moved = moved_[cluster];
+  if (moved.empty()) return rows;
+  std::vector<RowData> stay;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    if (!moved[i]) stay.push_back(std::move(rows[i]));
+  }
+  return stay;
+}
+
+// --- which clusters ---
+
+void RewritePlan::choose() {
+  const std::size_t count = generation_.cluster_ids().size();
+  fates_.assign(count, ClusterFate::kept);
+  moved_.resize(count);
+  std::size_t left = count;
+  for (std::size_t i = 0; i < count; ++i) {
+    const ClusterShape shape = shape_of(generation_, i);
+    const bool is_due =
+        extent_ == RewriteExtent::changed ? shape.is_changed() : bounds_.is_worn(shape);
+    if (!is_due) continue;
+    fates_[i] = ClusterFate::rewritten;
+    if (bounds_.is_too_large(shape)) fates_[i] = ClusterFate::replaced;
+    if (!bounds_.is_too_small(shape) || left == 1) continue;
+    fates_[i] = ClusterFate::dissolved;
+    --left;
+  }
+}
+
+void RewritePlan::choose_rest_of_thin_groups() {
+  std::vector<std::size_t> cluster_of(generation_.parts().size());
+  for (std::size_t i = 0; i < size(); ++i) {
+    for (const std::uint32_t part : generation_.parts_of(i)) cluster_of[part] = i;
+  }
+  const double used_min = extent_ == RewriteExtent::changed ? kGroupUsedMin : kWornGroupUsedMin;
+  std::uint32_t first = 0;
+  for (const auto& group : generation_.manifest().groups) {
+    std::uint64_t rows = 0, kept = 0;
+    for (std::uint32_t i = 0; i < group.parts.size(); ++i) {
+      rows += group.parts[i].rows;
+      if (fates_[cluster_of[first + i]] == ClusterFate::kept) kept += group.parts[i].rows;
+    }
+    const bool is_thin = static_cast<double>(kept) < used_min * static_cast<double>(rows);
+    for (std::uint32_t i = 0; i < group.parts.size() && is_thin; ++i) {
+      ClusterFate& fate = fates_[cluster_of[first + i]];
+      if (fate == ClusterFate::kept) fate = ClusterFate::rewritten;
+    }
+    first += static_cast<std::uint32_t>(group.parts.size());
+  }
+}
+
+// --- what stands in their place ---
+
+Status RewritePlan::train_pieces(std::uint32_t& next_id) {
+  const std::uint32_t dim = generation_.manifest().dim;
+  begins_.assign(1, 0);
+  std::vector<float> values;
+  for (std::size_t i = 0; i < size(); ++i) {
+    if (fates_[i] == ClusterFate::replaced) {
+      VARVE_TRY(const auto rows, rows_.read_and_keep(i));
+      const auto pieces =
+          static_cast<std::uint32_t>((rows.size() + bounds_.rows_target - 1) / bounds_.rows_target);
+      const format::Centroids trained = train_centroids(rows_.values_of(rows), dim, pieces, next_id,
+                                                        generation_.manifest().seed, pool_);
+      for (std::size_t piece = 0; piece < trained.clusters.size(); ++piece) {
+        const auto centroid = std::span(trained.values).subspan(piece * dim, dim);
+        next_.push_back({trained.clusters[piece], {centroid.begin(), centroid.end()}, {}});
+      }
+      next_id += static_cast<std::uint32_t>(trained.clusters.size());
+      ++splits_;
+    } else if (fates_[i] != ClusterFate::dissolved) {
+      const auto centroid = generation_.centroids().centroid(i);
+      next_.push_back({generation_.cluster_ids()[i], {centroid.begin(), centroid.end()}, {}});
+    } else {
+      ++dissolved_;
+    }
+    origins_.resize(next_.size(), i);
+    begins_.push_back(next_.size());
+  }
+  for (const NextCluster& next : next_) {
+    values.insert(values.end(), next.centroid.begin(), next.centroid.end());
+  }
+  centroids_ = ann::CentroidSet(std::move(values), dim);
+  return {};
+}
+
+bool RewritePlan::is_piece(std::size_t next) const {
+  return fates_[origins_[next]] == ClusterFate::replaced;
+}
+
+// --- which rows move ---
+
+Status RewritePlan::move_rows() {
+  for (std::size_t i = 0; i < size(); ++i) {
+    if (fates_[i] == ClusterFate::dissolved) VARVE_CHECK(dissolve(i));
+    if (fates_[i] == ClusterFate::replaced) VARVE_CHECK(move_from_split(i));
+  }
+  for (const std::size_t neighbor : neighbors_of_pieces()) VARVE_CHECK(move_to_pieces(neighbor));
+  if (extent_ == RewriteExtent::worn) return {};
+  for (std::size_t i = 0; i < size(); ++i) {
+    if (fates_[i] != ClusterFate::kept || next_of(i)[0].received.empty()) continue;
+    fates_[i] = ClusterFate::rewritten;
+  }
+  return {};
+}
+
+std::vector<std::uint32_t> RewritePlan::nearest_of(std::span<const RowData> rows) const {
+  const std::vector<float> values = rows_.values_of(rows);
+  std::vector<std::uint32_t> nearest(rows.size());
+  centroids_.assign({values.data(), rows.size(), centroids_.dim()}, nearest, {}, pool_);
+  return nearest;
+}
+
+bool RewritePlan::may_hold(std::size_t cluster) {
+  const std::uint64_t bytes = rows_.bytes_of(cluster);
+  if (held_bytes_ + bytes > kHeldBytesMax) return false;
+  held_bytes_ += bytes;
+  return true;
+}
+
+Status RewritePlan::dissolve(std::size_t cluster) {
+  VARVE_TRY(auto rows, rows_.read(cluster));
+  const auto nearest = nearest_of(rows);
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    next_[nearest[i]].received.push_back(std::move(rows[i]));
+  }
+  return {};
+}
+
+Status RewritePlan::move_from_split(std::size_t cluster) {
+  if (!may_hold(cluster)) return {};
+  VARVE_TRY(const auto rows, rows_.read_and_keep(cluster));
+  const auto nearest = nearest_of(rows);
+  std::vector<std::size_t> counts(next_.size(), 0);
+  for (const std::uint32_t next : nearest) ++counts[next];
+  moved_[cluster].assign(rows.size(), false);
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const std::size_t next = nearest[i];
+    if (origins_[next] == cluster) continue;
+    if (fates_[origins_[next]] == ClusterFate::kept && counts[next] < kSentRowsMin) continue;
+    next_[next].received.push_back(rows[i]);
+    moved_[cluster][i] = true;
+  }
+  return {};
+}
+
+// Clusters that were there before and lie around pieces, each once.
+std::vector<std::size_t> RewritePlan::neighbors_of_pieces() const {
+  std::vector<std::size_t> neighbors;
+  std::vector<ann::CentroidSet::Ranked> ranked;
+  for (std::size_t next = 0; next < next_.size(); ++next) {
+    if (!is_piece(next)) continue;
+    // Its sisters are near too.
+    const std::size_t sisters = begins_[origins_[next] + 1] - begins_[origins_[next]];
+    centroids_.rank(next_[next].centroid.data(), std::min(centroids_.size(), kNeighbors + sisters),
+                    ranked);
+    for (const auto& near : ranked) {
+      if (!is_piece(near.index)) neighbors.push_back(origins_[near.index]);
+    }
+  }
+  std::sort(neighbors.begin(), neighbors.end());
+  neighbors.erase(std::unique(neighbors.begin(), neighbors.end()), neighbors.end());
+  return neighbors;
+}
+
+Status RewritePlan::move_to_pieces(std::size_t cluster) {
+  if (held_bytes_ + rows_.bytes_of(cluster) > kHeldBytesMax) return {};
+  VARVE_TRY(const auto rows, rows_.read_and_keep(cluster));
+  const auto nearest = nearest_of(rows);
+  const auto moves = static_cast<std::size_t>(std::count_if(
+      nearest.begin(), nearest.end(), [&](std::size_t next) { return is_piece(next); }));
+  const bool is_rewritten = fates_[cluster] == ClusterFate::rewritten;
+  if (moves == 0 || (!is_rewritten && moves * kRowsPerMove < rows.size())) return {};
+  static_cast<void>(may_hold(cluster));
+  fates_[cluster] = ClusterFate::rewritten;
+  moved_[cluster].assign(rows.size(), false);
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    if (!is_piece(nearest[i])) continue;
+    next_[nearest[i]].received.push_back(rows[i]);
+    moved_[cluster][i] = true;
+  }
+  return {};
+}
+
+}  // namespace varve::engine

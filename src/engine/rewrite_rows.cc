@@ -1,0 +1,64 @@
+#include "engine/rewrite_rows.h"
+
+#include "engine/core.h"
+
+namespace varve::engine {
+namespace {
+
+constexpr std::uint64_t kKeptBytesMax = 256ULL << 20;
+
+}  // namespace
+
+std::uint64_t ClusterRows::bytes_of(std::size_t cluster) const {
+  std::uint64_t bytes = 0;
+  for (const std::uint32_t number : generation_.parts_of(cluster)) {
+    for (const auto& section : generation_.parts()[number].slot->ref.sections) {
+      bytes += section.raw_bytes;
+    }
+  }
+  return bytes;
+}
+
+Result<std::vector<RowData>> ClusterRows::read(std::size_t cluster) {
+  if (const auto kept = kept_.find(cluster); kept != kept_.end()) {
+    std::vector<RowData> rows = std::move(kept->second);
+    kept_.erase(kept);
+    kept_bytes_ -= bytes_of(cluster);
+    return rows;
+  }
+  std::vector<RowData> result;
+  for (const std::uint32_t number : generation_.parts_of(cluster)) {
+    const PartView& part = generation_.parts()[number];
+    if (part.live_rows() == 0) continue;
+    RowData data;
+    VARVE_TRY(data.rows, generation_.read_rows(env_, number));
+    VARVE_TRY(data.ids, generation_.read_ids(env_, number));
+    VARVE_TRY(data.metadata, generation_.read_metadata(env_, number));
+    for (data.row = 0; data.row < part.slot->ref.rows; ++data.row) {
+      if (!part.is_stale(data.row)) result.push_back(data);
+    }
+  }
+  return result;
+}
+
+Result<std::vector<RowData>> ClusterRows::read_and_keep(std::size_t cluster) {
+  VARVE_TRY(std::vector<RowData> rows, read(cluster));
+  const std::uint64_t bytes = bytes_of(cluster);
+  if (kept_bytes_ + bytes <= kKeptBytesMax) {
+    kept_.emplace(cluster, rows);
+    kept_bytes_ += bytes;
+  }
+  return rows;
+}
+
+std::vector<float> ClusterRows::values_of(std::span<const RowData> rows) const {
+  const std::uint32_t dim = generation_.manifest().dim;
+  std::vector<float> values(rows.size() * dim);
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    kernels::widen(rows[i].rows->rows, rows[i].row, values.data() + i * dim);
+    if (generation_.manifest().metric == Metric::cosine) normalise(values.data() + i * dim, dim);
+  }
+  return values;
+}
+
+}  // namespace varve::engine
