@@ -13,6 +13,9 @@ constexpr std::uint64_t kRowsPerStale = 4;
 // Each fold may add a part to each cluster: with so many joined, a row is written again once in
 // three folds at most.
 constexpr std::size_t kPartsMax = 4;
+// What was written as one part that is too large, on purpose or because it could not be split, is
+// left alone until one in so many of its rows came later.
+constexpr std::uint64_t kRowsPerNew = 4;
 
 }  // namespace
 
@@ -22,10 +25,16 @@ ClusterShape shape_of(const Generation& generation, std::size_t centroid) {
     const PartView& part = generation.parts()[number];
     shape.live += part.live_rows();
     shape.stale += part.stale_count;
-    ++shape.parts;
+    if (shape.parts++ == 0) shape.oldest_part = part.live_rows();
   }
   shape.is_scattered = generation.is_scattered(centroid);
   return shape;
+}
+
+bool ClusterBounds::is_too_large(const ClusterShape& shape) const {
+  if (!shape.is_changed() || shape.live <= rows_max()) return false;
+  const std::uint64_t came_later = shape.live - shape.oldest_part;
+  return shape.oldest_part <= rows_max() || kRowsPerNew * came_later >= shape.live;
 }
 
 bool ClusterBounds::is_worn(const ClusterShape& shape) const {

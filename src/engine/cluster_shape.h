@@ -12,7 +12,8 @@ struct ClusterShape {
   std::uint64_t live = 0;
   std::uint64_t stale = 0;
   std::size_t parts = 0;
-  bool is_scattered = false;  // in more parts than its bytes need
+  std::uint64_t oldest_part = 0;  // its live rows
+  bool is_scattered = false;      // in more parts than its bytes need
 
   // Something happened to it since it was written whole.
   bool is_changed() const { return is_scattered || stale > 0; }
@@ -24,15 +25,13 @@ ClusterShape shape_of(const Generation& generation, std::size_t centroid);
 struct ClusterBounds {
   std::uint64_t rows_target = 0;
 
-  // Clusters of more live rows are split, unless they are as they were trained: sizes of those
-  // vary by themselves.
+  // Clusters of more live rows are split, unless they are as they were written: sizes of trained
+  // ones vary by themselves, and rows that are all alike cannot be split.
   std::uint64_t rows_max() const { return 2 * rows_target; }
   // Costs queries more than rewriting it costs once: it is too large, too many of its rows are
   // stale, or it lies in too many parts.
   bool is_worn(const ClusterShape& shape) const;
-  bool is_too_large(const ClusterShape& shape) const {
-    return shape.is_changed() && shape.live > rows_max();
-  }
+  bool is_too_large(const ClusterShape& shape) const;
   // Its rows go to its neighbours.
   bool is_too_small(const ClusterShape& shape) const {
     return shape.is_changed() && 4 * shape.live < rows_target;
