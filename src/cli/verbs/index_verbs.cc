@@ -62,6 +62,8 @@ Json info_json(const IndexInfo& info) {
             {"clusters", info.clusters},
             {"parts", info.parts},
             {"stale_rows", info.stale_rows},
+            {"cluster_rows_max", info.cluster_rows_max},
+            {"cluster_rows_limit", info.cluster_rows_limit},
             {"tail_ops", info.tail_ops},
             {"stored_bytes", info.stored_bytes},
             {"log_bytes", info.log_bytes},
@@ -135,6 +137,7 @@ Result<int> compact_index(const Settings& settings, const std::string& name, boo
       open.index->compact({.progress = progress.sink(), .grace = {}, .abort_jobs = abort_jobs}));
   const Json json{{"folded_ops", report.folded_ops},
                   {"clusters_rewritten", report.clusters_rewritten},
+                  {"rows_rewritten", report.rows_rewritten},
                   {"splits", report.splits},
                   {"merges", report.merges},
                   {"objects_deleted", report.objects_deleted},
