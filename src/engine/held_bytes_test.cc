@@ -111,7 +111,7 @@ class HeldBytes : public testing::TestWithParam<Metric> {
     const std::string expected = ask(*wide.open());
     EXPECT_FALSE(expected.empty());
     EXPECT_EQ(ask(*narrow.open()), expected);
-    EXPECT_GT(wide.held_most(), 4 * kNarrow);
+    EXPECT_GT(wide.held_most(), 2 * kNarrow);
     EXPECT_LE(narrow.held_most(), kNarrow);
   }
 

@@ -62,28 +62,68 @@ Result<cache::Handle> prepare_rows(base::Bytes section, const PartSlot& slot,
   return made;
 }
 
-// Ends of the keys, on the next 8 bytes LSNs, then the keys.
+// LSNs of a part: each is a head with the low half of `op` beside it.
+struct PackedLsns {
+  std::vector<Lsn> heads;
+  std::vector<std::uint32_t> low_ops, head_of;
+};
+
+Lsn head_of(Lsn lsn) {
+  lsn.op &= ~std::uint64_t{0xFFFFFFFF};
+  return lsn;
+}
+
+PackedLsns pack_lsns(const format::RowIds& ids) {
+  PackedLsns packed;
+  for (std::uint32_t row = 0; row < ids.size(); ++row)
+    packed.heads.push_back(head_of(ids.lsn(row)));
+  std::sort(packed.heads.begin(), packed.heads.end());
+  packed.heads.erase(std::unique(packed.heads.begin(), packed.heads.end()), packed.heads.end());
+  for (std::uint32_t row = 0; row < ids.size(); ++row) {
+    packed.low_ops.push_back(static_cast<std::uint32_t>(ids.lsn(row).op));
+    if (packed.heads.size() == 1) continue;
+    const auto head =
+        std::lower_bound(packed.heads.begin(), packed.heads.end(), head_of(ids.lsn(row)));
+    packed.head_of.push_back(static_cast<std::uint32_t>(head - packed.heads.begin()));
+  }
+  return packed;
+}
+
+// Where the arrays of section B lie: how many heads, the heads, ends of the keys, low halves, which
+// head if there are several, the keys.
+struct IdsLayout {
+  IdsLayout(std::size_t rows, std::size_t heads)
+      : ends_at(sizeof(std::uint64_t) + heads * sizeof(Lsn)),
+        ops_at(ends_at + rows * sizeof(std::uint32_t)),
+        head_of_at(ops_at + rows * sizeof(std::uint32_t)),
+        text_at(head_of_at + (heads > 1 ? rows * sizeof(std::uint32_t) : 0)) {}
+
+  static constexpr std::size_t kHeadsAt = sizeof(std::uint64_t);
+  std::size_t ends_at, ops_at, head_of_at, text_at;
+};
+
 Result<cache::Handle> prepare_ids(const base::Bytes& section, const PartSlot& slot) {
   const std::uint32_t rows = slot.ref.rows;
   VARVE_TRY(const auto ids, format::RowIds::decode(section, rows, slot.context()));
   std::vector<std::uint32_t> ends(rows);
-  std::vector<Lsn> lsns(rows);
   std::uint32_t end = 0;
   for (std::uint32_t row = 0; row < rows; ++row) {
     end += static_cast<std::uint32_t>(ids.key(row).size());
     ends[row] = end;
-    lsns[row] = ids.lsn(row);
   }
-  const std::size_t lsns_at = aligned(rows * sizeof(std::uint32_t), alignof(Lsn));
-  const std::size_t text_at = lsns_at + rows * sizeof(Lsn);
+  const PackedLsns packed = pack_lsns(ids);
+  const IdsLayout at(rows, packed.heads.size());
   std::span<std::byte> out;
-  cache::Handle made = cache::Handle::make(text_at + end, out);
-  std::memset(out.data(), 0, lsns_at);
-  copy_to(out, 0, std::span<const std::uint32_t>(ends));
-  copy_to(out, lsns_at, std::span<const Lsn>(lsns));
+  cache::Handle made = cache::Handle::make(at.text_at + end, out);
+  const std::uint64_t heads = packed.heads.size();
+  copy_to(out, 0, std::span(&heads, 1));
+  copy_to(out, IdsLayout::kHeadsAt, std::span<const Lsn>(packed.heads));
+  copy_to(out, at.ends_at, std::span<const std::uint32_t>(ends));
+  copy_to(out, at.ops_at, std::span<const std::uint32_t>(packed.low_ops));
+  copy_to(out, at.head_of_at, std::span<const std::uint32_t>(packed.head_of));
   for (std::uint32_t row = 0; row < rows; ++row) {
     const std::string_view key = ids.key(row);
-    std::memcpy(out.data() + text_at + ends[row] - key.size(), key.data(), key.size());
+    std::memcpy(out.data() + at.text_at + ends[row] - key.size(), key.data(), key.size());
   }
   return made;
 }
@@ -138,7 +178,8 @@ std::uint64_t prepared_bytes_max(format::Section section, const format::PartRef&
   std::uint64_t row_bytes = 0;
   if (section == format::Section::metadata) row_bytes = sizeof(std::uint32_t);
   if (section == format::Section::rows) row_bytes = sizeof(float) + sizeof(std::uint32_t);
-  if (section == format::Section::ids) row_bytes = sizeof(std::uint32_t) + sizeof(Lsn);
+  // With a head for each row at worst.
+  if (section == format::Section::ids) row_bytes = 3 * sizeof(std::uint32_t) + sizeof(Lsn);
   return ref.raw_bytes + part.rows * row_bytes + 2 * base::kBufferAlign;
 }
 
@@ -195,15 +236,21 @@ bool RowsView::open(cache::Handle prepared, const PartSlot& slot, const SectionC
 
 bool IdsView::open(cache::Handle prepared, const PartSlot& slot, const SectionContext&) {
   const auto all = prepared.bytes();
-  const std::size_t count = slot.ref.rows;
-  const std::size_t lsns_at = aligned(count * sizeof(std::uint32_t), alignof(Lsn));
-  const std::size_t text_at = lsns_at + count * sizeof(Lsn);
-  if (all.size() < text_at) return false;
-  ends = array_at<std::uint32_t>(all, 0, count);
-  lsns = array_at<Lsn>(all, lsns_at, count);
-  text = base::as_text(all.subspan(text_at));
+  const std::size_t rows = slot.ref.rows;
+  if (all.size() < sizeof(std::uint64_t)) return false;
+  const std::uint64_t head_count = array_at<std::uint64_t>(all, 0, 1)[0];
+  if (head_count == 0 || head_count > rows) return false;
+  const IdsLayout at(rows, head_count);
+  if (all.size() < at.text_at) return false;
+  heads = array_at<Lsn>(all, IdsLayout::kHeadsAt, head_count);
+  ends = array_at<std::uint32_t>(all, at.ends_at, rows);
+  low_ops = array_at<std::uint32_t>(all, at.ops_at, rows);
+  head_of = array_at<std::uint32_t>(all, at.head_of_at, head_count > 1 ? rows : 0);
+  text = base::as_text(all.subspan(at.text_at));
   bytes = std::move(prepared);
-  return are_ends(ends, text.size());
+  const bool are_heads = std::all_of(head_of.begin(), head_of.end(),
+                                     [&](std::uint32_t head) { return head < head_count; });
+  return are_heads && are_ends(ends, text.size());
 }
 
 bool MetadataView::open(cache::Handle prepared, const PartSlot& slot, const SectionContext&) {

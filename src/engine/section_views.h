@@ -16,7 +16,7 @@
 
 namespace varve::engine {
 
-inline constexpr std::uint8_t kSectionLayout = 2;
+inline constexpr std::uint8_t kSectionLayout = 3;
 inline constexpr format::Section kCachedSections[] = {
     format::Section::codes, format::Section::extra,      format::Section::rows,
     format::Section::ids,   format::Section::attributes, format::Section::metadata};
@@ -74,12 +74,16 @@ struct RowsView {
   bool open(cache::Handle prepared, const PartSlot& slot, const SectionContext& context);
 };
 
+// Rows of one batch share all of their LSN but the low half of `op`, and a cluster has rows of few
+// batches: 4 bytes a row instead of 24.
 struct IdsView {
   static constexpr format::Section kSection = format::Section::ids;
 
   cache::Handle bytes;
   std::span<const std::uint32_t> ends;
-  std::span<const Lsn> lsns;
+  std::span<const std::uint32_t> low_ops;
+  std::span<const Lsn> heads;              // LSNs with the low half of `op` 0
+  std::span<const std::uint32_t> head_of;  // of each row; empty if there is but one head
   std::string_view text;
 
   bool open(cache::Handle prepared, const PartSlot& slot, const SectionContext& context);
@@ -87,7 +91,11 @@ struct IdsView {
     const std::size_t begin = row == 0 ? 0 : ends[row - 1];
     return text.substr(begin, ends[row] - begin);
   }
-  const Lsn& lsn(std::size_t row) const { return lsns[row]; }
+  Lsn lsn(std::size_t row) const {
+    Lsn lsn = heads[head_of.empty() ? 0 : head_of[row]];
+    lsn.op |= low_ops[row];
+    return lsn;
+  }
 };
 
 // Columns of the metadata. The bytes are kept as they are decompressed; what is made of them to use
