@@ -174,13 +174,14 @@ class Rewrite {
   }
 
   // Pieces of a cluster that was split are visited instead of it: as many more as there are now.
-  // The table is fitted anew when more has changed.
+  // Rounded to the nearest: rounding up would add a cluster in each of many small rewrites. The
+  // table is fitted anew when more has changed.
   void scale_probe_table() {
     const std::uint64_t before = generation_.cluster_ids().size();
     const std::uint64_t after = centroids_.clusters.size();
     if (after <= before) return;
     for (auto& point : edit_.manifest.probe_table) {
-      const std::uint64_t scaled = (point.nprobe * after + before - 1) / before;
+      const std::uint64_t scaled = (point.nprobe * after + before / 2) / before;
       point.nprobe = static_cast<std::uint32_t>(std::min(scaled, after));
     }
   }
