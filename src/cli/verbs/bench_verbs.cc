@@ -148,6 +148,7 @@ void add_bench_verbs(const VerbTable& verbs) {
   add_codec_bench(*group, verbs);
   add_queries_bench(*group, verbs);
   add_batch_bench(*group, verbs);
+  add_drift_bench(*group, verbs);
   add_cache_bench(*group, verbs);
   for (const Bench& bench : kBenches) {
     group->add_subcommand(bench.name, bench.help)->callback([verbs, run = bench.run] {

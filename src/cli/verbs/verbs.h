@@ -24,6 +24,7 @@ void add_codec_bench(CLI::App& group, const VerbTable& verbs);
 void add_queries_bench(CLI::App& group, const VerbTable& verbs);
 void add_batch_bench(CLI::App& group, const VerbTable& verbs);
 void add_cache_bench(CLI::App& group, const VerbTable& verbs);
+void add_drift_bench(CLI::App& group, const VerbTable& verbs);
 void add_version_verb(const VerbTable& verbs);  // version
 
 }  // namespace varve::cli
