@@ -233,8 +233,8 @@ class Index {
   // returned as it is, and nothing was written. `conflict`: another import of this index runs.
   // `unavailable`: it was aborted, or not known; importing again is safe.
   virtual Result<ImportReport> import(RowSource& rows, const ImportOptions& options) = 0;
-  // Moves the tail of the log into clusters and returns how many operations; 0 while an import
-  // runs.
+  // Moves the tail of the log into clusters, keeps those in shape, and returns how many operations
+  // were moved; 0 while an import runs.
   // `conflict`: other writers take the index over all the time; nothing was lost.
   virtual Result<std::uint64_t> fold() = 0;
   // Fold, rewrite clusters with stale rows or several parts, split, merge, refit the recall table,

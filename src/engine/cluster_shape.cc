@@ -8,8 +8,8 @@ namespace varve::engine {
 namespace {
 
 // A cluster is written anew when one in so many of its rows is stale: then at most this share of
-// what is scanned is wasted, and a row that is replaced costs three that are written again.
-constexpr std::uint64_t kRowsPerStale = 4;
+// what is scanned is wasted, and a row that is replaced costs five that are written again.
+constexpr std::uint64_t kRowsPerStale = 6;
 // Each fold may add a part to each cluster: with so many joined, a row is written again once in
 // three folds at most.
 constexpr std::size_t kPartsMax = 4;

@@ -27,7 +27,11 @@ struct ClusterBounds {
 
   // Clusters of more live rows are split, unless they are as they were written: sizes of trained
   // ones vary by themselves, and rows that are all alike cannot be split.
-  std::uint64_t rows_max() const { return 2 * rows_target; }
+  std::uint64_t rows_max() const { return 3 * rows_target; }
+  // In how many such a cluster is split: each then holds about half of what it may.
+  std::uint32_t pieces_of(std::uint64_t rows) const {
+    return static_cast<std::uint32_t>((rows + rows_max() / 2 - 1) / (rows_max() / 2));
+  }
   // Costs queries more than rewriting it costs once: it is too large, too many of its rows are
   // stale, or it lies in too many parts.
   bool is_worn(const ClusterShape& shape) const;

@@ -196,6 +196,8 @@ class StoredIndex final : public Index {
     VARVE_CHECK(check_open());
     for (unsigned attempt = 0;; ++attempt) {
       auto folded = engine::fold(*core_);
+      // What fails here, the next fold or compact does.
+      if (folded && *folded > 0) static_cast<void>(keep_in_shape(*core_, {}));
       if (folded || folded.error().kind != ErrorKind::conflict || attempt == kFoldAttempts) {
         return folded;
       }

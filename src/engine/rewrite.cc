@@ -78,9 +78,7 @@ class Rewrite {
   // All rows of one cluster, in as many as they take.
   Status write_whole(const NextCluster& cluster, std::span<const RowData> rows, unsigned depth) {
     if (rows.size() > bounds_.rows_max() && depth < kSplitDepthMax) {
-      const auto pieces =
-          static_cast<std::uint32_t>((rows.size() + bounds_.rows_target - 1) / bounds_.rows_target);
-      std::vector<NextCluster> trained = train(rows, pieces);
+      std::vector<NextCluster> trained = train(rows);
       // Rows that are all alike cannot be told apart.
       if (trained.size() > 1) return write_pieces(trained, rows, depth + 1);
     }
@@ -94,11 +92,11 @@ class Rewrite {
     return write(centred.id, centred.centroid, rows);
   }
 
-  std::vector<NextCluster> train(std::span<const RowData> rows, std::uint32_t pieces) {
+  std::vector<NextCluster> train(std::span<const RowData> rows) {
     const std::uint32_t dim = edit_.manifest.dim;
     const format::Centroids trained =
-        train_centroids(rows_.values_of(rows), dim, pieces, edit_.manifest.next_cluster,
-                        edit_.manifest.seed, *core_.env.compute);
+        train_centroids(rows_.values_of(rows), dim, bounds_.pieces_of(rows.size()),
+                        edit_.manifest.next_cluster, edit_.manifest.seed, *core_.env.compute);
     edit_.manifest.next_cluster += static_cast<std::uint32_t>(trained.clusters.size());
     std::vector<NextCluster> next;
     for (std::size_t i = 0; i < trained.clusters.size(); ++i) {
@@ -121,14 +119,16 @@ class Rewrite {
     std::vector<std::uint32_t> nearest(rows.size());
     set.assign({row_values.data(), rows.size(), dim}, nearest, {}, *core_.env.compute);
     for (std::size_t piece = 0; piece < pieces.size(); ++piece) {
-      std::vector<RowData> members = take_received(pieces[piece]);
+      std::vector<RowData> members;
       for (std::size_t i = 0; i < rows.size(); ++i) {
         if (nearest[i] == piece) members.push_back(rows[i]);
       }
+      // All in one piece: splitting them again would come to the same.
+      const bool may_split = members.size() < rows.size();
+      append(take_received(pieces[piece]), members);
       // A centroid without rows would only be visited in vain.
       if (members.empty() && pieces.size() > 1) continue;
-      VARVE_CHECK(write_whole(pieces[piece], members,
-                              members.size() < rows.size() ? depth : kSplitDepthMax));
+      VARVE_CHECK(write_whole(pieces[piece], members, may_split ? depth : kSplitDepthMax));
     }
     return {};
   }

@@ -16,8 +16,11 @@ constexpr double kWornGroupUsedMin = 0.5;
 constexpr std::size_t kNeighbors = 8;
 // A neighbour is written anew only if at least one in so many of its rows would move.
 constexpr std::size_t kRowsPerMove = 10;
-// Fewer rows are not sent from a split cluster to one that keeps its parts: a part without codes.
+// Fewer rows are not sent to a cluster that keeps its parts: they would be a part without codes.
 constexpr std::size_t kSentRowsMin = 16;
+// Of a cluster that is written, in each round.
+constexpr std::size_t kSampleRows = 64;
+constexpr unsigned kRounds = 4;
 // What rows that change their cluster may hold until they are written. Beyond it, rows stay: that
 // costs a little recall, as if no row ever moved.
 constexpr std::uint64_t kHeldBytesMax = 256ULL << 20;
@@ -36,6 +39,7 @@ Status RewritePlan::make(std::uint32_t& next_id) {
   choose();
   choose_rest_of_thin_groups();
   VARVE_CHECK(train_pieces(next_id));
+  VARVE_CHECK(refine(next_id));
   return move_rows();
 }
 
@@ -101,14 +105,12 @@ void RewritePlan::choose_rest_of_thin_groups() {
 Status RewritePlan::train_pieces(std::uint32_t& next_id) {
   const std::uint32_t dim = generation_.manifest().dim;
   begins_.assign(1, 0);
-  std::vector<float> values;
   for (std::size_t i = 0; i < size(); ++i) {
     if (fates_[i] == ClusterFate::replaced) {
       VARVE_TRY(const auto rows, rows_.read_and_keep(i));
-      const auto pieces =
-          static_cast<std::uint32_t>((rows.size() + bounds_.rows_target - 1) / bounds_.rows_target);
-      const format::Centroids trained = train_centroids(rows_.values_of(rows), dim, pieces, next_id,
-                                                        generation_.manifest().seed, pool_);
+      const format::Centroids trained =
+          train_centroids(rows_.values_of(rows), dim, bounds_.pieces_of(rows.size()), next_id,
+                          generation_.manifest().seed, pool_);
       for (std::size_t piece = 0; piece < trained.clusters.size(); ++piece) {
         const auto centroid = std::span(trained.values).subspan(piece * dim, dim);
         next_.push_back({trained.clusters[piece], {centroid.begin(), centroid.end()}, {}});
@@ -124,10 +126,66 @@ Status RewritePlan::train_pieces(std::uint32_t& next_id) {
     origins_.resize(next_.size(), i);
     begins_.push_back(next_.size());
   }
+  set_centroids();
+  return {};
+}
+
+void RewritePlan::set_centroids() {
+  std::vector<float> values;
   for (const NextCluster& next : next_) {
     values.insert(values.end(), next.centroid.begin(), next.centroid.end());
   }
-  centroids_ = ann::CentroidSet(std::move(values), dim);
+  centroids_ = ann::CentroidSet(std::move(values), generation_.manifest().dim);
+}
+
+bool RewritePlan::is_written(std::size_t cluster) const {
+  return fates_[cluster] == ClusterFate::rewritten || fates_[cluster] == ClusterFate::replaced;
+}
+
+// Some rows of every cluster that is written, at even distances.
+Result<std::vector<float>> RewritePlan::sample_of_written() const {
+  std::vector<float> values;
+  for (std::size_t i = 0; i < size(); ++i) {
+    if (!is_written(i)) continue;
+    VARVE_TRY(const auto rows, rows_.read_and_keep(i));
+    const std::size_t wanted = kSampleRows * std::max<std::size_t>(1, begins_[i + 1] - begins_[i]);
+    std::vector<RowData> sample;
+    const std::size_t step = std::max<std::size_t>(1, rows.size() / wanted);
+    for (std::size_t row = 0; row < rows.size(); row += step) sample.push_back(rows[row]);
+    const std::vector<float> some = rows_.values_of(sample);
+    values.insert(values.end(), some.begin(), some.end());
+  }
+  return values;
+}
+
+// Rounds of k-means in which the centroids of clusters that are written move and the others stay.
+Status RewritePlan::refine(std::uint32_t& next_id) {
+  VARVE_TRY(const std::vector<float> sample, sample_of_written());
+  const std::uint32_t dim = generation_.manifest().dim;
+  const std::size_t count = sample.size() / dim;
+  std::vector<std::uint32_t> nearest(count);
+  for (unsigned round = 0; round < kRounds && count > 0; ++round) {
+    centroids_.assign({sample.data(), count, dim}, nearest, {}, pool_);
+    std::vector<double> sums(next_.size() * dim, 0);
+    std::vector<std::size_t> counts(next_.size(), 0);
+    for (std::size_t row = 0; row < count; ++row) {
+      double* sum = sums.data() + std::size_t{nearest[row]} * dim;
+      for (std::uint32_t j = 0; j < dim; ++j) sum[j] += sample[row * dim + j];
+      ++counts[nearest[row]];
+    }
+    for (std::size_t next = 0; next < next_.size(); ++next) {
+      if (!is_written(origins_[next]) || counts[next] == 0) continue;
+      for (std::uint32_t j = 0; j < dim; ++j) {
+        next_[next].centroid[j] =
+            static_cast<float>(sums[next * dim + j] / static_cast<double>(counts[next]));
+      }
+    }
+    set_centroids();
+  }
+  // Codes are relative to the centroid of a cluster: one that moved is another cluster.
+  for (std::size_t next = 0; next < next_.size(); ++next) {
+    if (fates_[origins_[next]] == ClusterFate::rewritten) next_[next].id = next_id++;
+  }
   return {};
 }
 
@@ -140,7 +198,7 @@ bool RewritePlan::is_piece(std::size_t next) const {
 Status RewritePlan::move_rows() {
   for (std::size_t i = 0; i < size(); ++i) {
     if (fates_[i] == ClusterFate::dissolved) VARVE_CHECK(dissolve(i));
-    if (fates_[i] == ClusterFate::replaced) VARVE_CHECK(move_from_split(i));
+    if (is_written(i)) VARVE_CHECK(move_to_nearest(i));
   }
   for (const std::size_t neighbor : neighbors_of_pieces()) VARVE_CHECK(move_to_pieces(neighbor));
   if (extent_ == RewriteExtent::worn) return {};
@@ -174,7 +232,7 @@ Status RewritePlan::dissolve(std::size_t cluster) {
   return {};
 }
 
-Status RewritePlan::move_from_split(std::size_t cluster) {
+Status RewritePlan::move_to_nearest(std::size_t cluster) {
   if (!may_hold(cluster)) return {};
   VARVE_TRY(const auto rows, rows_.read_and_keep(cluster));
   const auto nearest = nearest_of(rows);
@@ -191,7 +249,7 @@ Status RewritePlan::move_from_split(std::size_t cluster) {
   return {};
 }
 
-// Clusters that were there before and lie around pieces, each once.
+// Clusters that keep their parts and lie around pieces, each once.
 std::vector<std::size_t> RewritePlan::neighbors_of_pieces() const {
   std::vector<std::size_t> neighbors;
   std::vector<ann::CentroidSet::Ranked> ranked;
@@ -202,7 +260,8 @@ std::vector<std::size_t> RewritePlan::neighbors_of_pieces() const {
     centroids_.rank(next_[next].centroid.data(), std::min(centroids_.size(), kNeighbors + sisters),
                     ranked);
     for (const auto& near : ranked) {
-      if (!is_piece(near.index)) neighbors.push_back(origins_[near.index]);
+      const std::size_t cluster = origins_[near.index];
+      if (fates_[cluster] == ClusterFate::kept) neighbors.push_back(cluster);
     }
   }
   std::sort(neighbors.begin(), neighbors.end());
@@ -216,8 +275,7 @@ Status RewritePlan::move_to_pieces(std::size_t cluster) {
   const auto nearest = nearest_of(rows);
   const auto moves = static_cast<std::size_t>(std::count_if(
       nearest.begin(), nearest.end(), [&](std::size_t next) { return is_piece(next); }));
-  const bool is_rewritten = fates_[cluster] == ClusterFate::rewritten;
-  if (moves == 0 || (!is_rewritten && moves * kRowsPerMove < rows.size())) return {};
+  if (moves == 0 || moves * kRowsPerMove < rows.size()) return {};
   static_cast<void>(may_hold(cluster));
   fates_[cluster] = ClusterFate::rewritten;
   moved_[cluster].assign(rows.size(), false);

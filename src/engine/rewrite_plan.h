@@ -36,8 +36,9 @@ struct NextCluster {
 };
 
 // The plan for one generation. Follows LIRE (Xu et al., SPFresh, SOSP 2023): a cluster that is
-// too large is split, one that is too small dissolved, and around a split rows go to the cluster
-// that is nearest now: those of the split cluster to any, those of its neighbours to the pieces.
+// too large is split, one that is too small dissolved, and rows go to the cluster that is nearest
+// now: those of clusters that are written anyway to any, those around a split to the pieces. Beyond
+// LIRE, the centroids of clusters that are written anyway move as in k-means.
 class RewritePlan {
  public:
   RewritePlan(const Generation& generation, RewriteExtent extent, ClusterRows& rows,
@@ -59,9 +60,13 @@ class RewritePlan {
   void choose();
   void choose_rest_of_thin_groups();
   Status train_pieces(std::uint32_t& next_id);
+  Status refine(std::uint32_t& next_id);
+  Result<std::vector<float>> sample_of_written() const;
+  bool is_written(std::size_t cluster) const;
+  void set_centroids();
   Status move_rows();
   Status dissolve(std::size_t cluster);
-  Status move_from_split(std::size_t cluster);
+  Status move_to_nearest(std::size_t cluster);
   Status move_to_pieces(std::size_t cluster);
   std::vector<std::size_t> neighbors_of_pieces() const;
   std::vector<std::uint32_t> nearest_of(std::span<const RowData> rows) const;
