@@ -10,9 +10,12 @@ namespace {
 // A cluster is written anew when one in so many of its rows is stale: then at most this share of
 // what is scanned is wasted, and a row that is replaced costs five that are written again.
 constexpr std::uint64_t kRowsPerStale = 6;
-// Each fold may add a part to each cluster: with so many joined, a row is written again once in
-// three folds at most.
-constexpr std::size_t kPartsMax = 4;
+// The same when one in so many is in a later part: a row that comes costs seven that are written
+// again.
+constexpr std::uint64_t kRowsPerLater = 8;
+// Each fold may add a part to each cluster. The later ones are joined when they are so many; they
+// have few rows beside the oldest.
+constexpr std::size_t kLaterPartsMax = 2;
 // What was written as one part that is too large, on purpose or because it could not be split, is
 // left alone until one in so many of its rows came later.
 constexpr std::uint64_t kRowsPerNew = 4;
@@ -33,14 +36,16 @@ ClusterShape shape_of(const Generation& generation, std::size_t centroid) {
 
 bool ClusterBounds::is_too_large(const ClusterShape& shape) const {
   if (!shape.is_changed() || shape.live <= rows_max()) return false;
-  const std::uint64_t came_later = shape.live - shape.oldest_part;
-  return shape.oldest_part <= rows_max() || kRowsPerNew * came_later >= shape.live;
+  return shape.oldest_part <= rows_max() || kRowsPerNew * shape.came_later() >= shape.live;
 }
 
-bool ClusterBounds::is_worn(const ClusterShape& shape) const {
-  if (is_too_large(shape) || is_too_small(shape)) return true;
-  if (kRowsPerStale * shape.stale >= shape.live + shape.stale && shape.stale > 0) return true;
-  return shape.is_scattered && shape.parts > kPartsMax;
+Wear ClusterBounds::wear_of(const ClusterShape& shape) const {
+  if (is_too_large(shape) || is_too_small(shape)) return Wear::whole;
+  const std::uint64_t rows = shape.live + shape.stale;
+  if (shape.stale > 0 && kRowsPerStale * shape.stale >= rows) return Wear::whole;
+  if (!shape.is_scattered) return Wear::none;
+  if (kRowsPerLater * shape.came_later() >= shape.live) return Wear::whole;
+  return shape.parts > 1 + kLaterPartsMax ? Wear::parts : Wear::none;
 }
 
 ClusterBounds bounds_of(const Generation& generation) {

@@ -17,9 +17,16 @@ struct ClusterShape {
 
   // Something happened to it since it was written whole.
   bool is_changed() const { return is_scattered || stale > 0; }
+  std::uint64_t came_later() const { return live - oldest_part; }
 };
 
 ClusterShape shape_of(const Generation& generation, std::size_t centroid);
+
+enum class Wear {
+  none,
+  parts,  // too many, of few rows: the later ones are joined
+  whole,  // too large, too small, or too many of its rows stale or in later parts
+};
 
 // Of one generation: they follow from its number of rows.
 struct ClusterBounds {
@@ -32,9 +39,8 @@ struct ClusterBounds {
   std::uint32_t pieces_of(std::uint64_t rows) const {
     return static_cast<std::uint32_t>((rows + rows_max() / 2 - 1) / (rows_max() / 2));
   }
-  // Costs queries more than rewriting it costs once: it is too large, too many of its rows are
-  // stale, or it lies in too many parts.
-  bool is_worn(const ClusterShape& shape) const;
+  // Whether queries lose more by it than rewriting it costs once.
+  Wear wear_of(const ClusterShape& shape) const;
   bool is_too_large(const ClusterShape& shape) const;
   // Its rows go to its neighbours.
   bool is_too_small(const ClusterShape& shape) const {

@@ -166,6 +166,8 @@ Result<bool> rewrite(Core& core, RewriteExtent extent, CompactReport& report) {
 // Fits the recall table anew if so much has changed that the old one may not hold.
 Status fit_anew(Core& core) {
   VARVE_TRY(const View view, core.reader.current());
+  // A single cluster is scanned whole and needs no table.
+  if (view.generation->cluster_ids().size() < 2) return {};
   if (!core.work.is_fit_due(view.generation->live_rows())) return {};
   VARVE_TRY(
       const bool is_done,

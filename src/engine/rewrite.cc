@@ -1,7 +1,6 @@
 #include "engine/rewrite.h"
 
 #include <algorithm>
-#include <unordered_set>
 
 #include "ann/kmeans.h"
 #include "engine/fold.h"
@@ -56,6 +55,11 @@ class Rewrite {
     if (fate == ClusterFate::dissolved) return {};
     const std::span<NextCluster> next = plan_.next_of(cluster);
     if (fate == ClusterFate::kept) return add_part(next[0]);
+    if (fate == ClusterFate::joined) {
+      VARVE_TRY(auto later, rows_.read_later_parts(cluster));
+      append(std::move(later), next[0].received);
+      return add_part(next[0]);
+    }
     ++report_.clusters_rewritten;
     VARVE_TRY(auto rows, plan_.rows_that_stay(cluster));
     if (fate == ClusterFate::replaced) return write_pieces(next, rows, 1);
@@ -63,7 +67,7 @@ class Rewrite {
     return write_whole(next[0], rows, 0);
   }
 
-  // What a cluster that keeps its parts got from others.
+  // What a cluster that keeps parts gets beside them.
   Status add_part(NextCluster& next) {
     keep_centroid(next.id, next.centroid);
     return write(next.id, next.centroid, take_received(next));
@@ -187,13 +191,9 @@ class Rewrite {
   }
 
   void drop_rewritten_parts() {
-    std::unordered_set<std::uint32_t> gone;
-    for (std::size_t i = 0; i < plan_.size(); ++i) {
-      if (plan_.fate(i) != ClusterFate::kept) gone.insert(generation_.cluster_ids()[i]);
-    }
+    std::uint32_t number = 0;
     for (auto& group : edit_.manifest.groups) {
-      std::erase_if(group.parts,
-                    [&](const format::PartRef& part) { return gone.contains(part.cluster); });
+      std::erase_if(group.parts, [&](const format::PartRef&) { return !plan_.is_kept(number++); });
       if (group.parts.empty()) edit_.replaced.push_back(group.blob.name);
     }
     std::erase_if(edit_.manifest.groups,
@@ -218,7 +218,9 @@ bool rewrite_is_due(const Generation& generation, RewriteExtent extent) {
   const ClusterBounds bounds = bounds_of(generation);
   for (std::size_t i = 0; i < generation.cluster_ids().size(); ++i) {
     const ClusterShape shape = shape_of(generation, i);
-    if (extent == RewriteExtent::changed ? shape.is_changed() : bounds.is_worn(shape)) return true;
+    const bool is_due =
+        extent == RewriteExtent::changed ? shape.is_changed() : bounds.wear_of(shape) != Wear::none;
+    if (is_due) return true;
   }
   return false;
 }

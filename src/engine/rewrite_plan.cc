@@ -64,39 +64,49 @@ void RewritePlan::choose() {
   const std::size_t count = generation_.cluster_ids().size();
   fates_.assign(count, ClusterFate::kept);
   moved_.resize(count);
+  cluster_of_.resize(generation_.parts().size());
   std::size_t left = count;
   for (std::size_t i = 0; i < count; ++i) {
-    const ClusterShape shape = shape_of(generation_, i);
-    const bool is_due =
-        extent_ == RewriteExtent::changed ? shape.is_changed() : bounds_.is_worn(shape);
-    if (!is_due) continue;
-    fates_[i] = ClusterFate::rewritten;
-    if (bounds_.is_too_large(shape)) fates_[i] = ClusterFate::replaced;
-    if (!bounds_.is_too_small(shape) || left == 1) continue;
-    fates_[i] = ClusterFate::dissolved;
-    --left;
+    for (const std::uint32_t part : generation_.parts_of(i)) cluster_of_[part] = i;
+    fates_[i] = fate_of(shape_of(generation_, i));
+    if (fates_[i] != ClusterFate::dissolved) continue;
+    if (left == 1) fates_[i] = ClusterFate::rewritten;
+    if (left > 1) --left;
   }
 }
 
-void RewritePlan::choose_rest_of_thin_groups() {
-  std::vector<std::size_t> cluster_of(generation_.parts().size());
-  for (std::size_t i = 0; i < size(); ++i) {
-    for (const std::uint32_t part : generation_.parts_of(i)) cluster_of[part] = i;
+ClusterFate RewritePlan::fate_of(const ClusterShape& shape) const {
+  if (extent_ == RewriteExtent::changed && !shape.is_changed()) return ClusterFate::kept;
+  if (extent_ == RewriteExtent::worn) {
+    const Wear wear = bounds_.wear_of(shape);
+    if (wear == Wear::none) return ClusterFate::kept;
+    if (wear == Wear::parts) return ClusterFate::joined;
   }
+  if (bounds_.is_too_large(shape)) return ClusterFate::replaced;
+  return bounds_.is_too_small(shape) ? ClusterFate::dissolved : ClusterFate::rewritten;
+}
+
+bool RewritePlan::is_kept(std::uint32_t part) const {
+  const std::size_t cluster = cluster_of_[part];
+  if (fates_[cluster] == ClusterFate::joined) return part == generation_.parts_of(cluster)[0];
+  return fates_[cluster] == ClusterFate::kept;
+}
+
+void RewritePlan::choose_rest_of_thin_groups() {
   const double used_min = extent_ == RewriteExtent::changed ? kGroupUsedMin : kWornGroupUsedMin;
   std::uint32_t first = 0;
   for (const auto& group : generation_.manifest().groups) {
+    const auto count = static_cast<std::uint32_t>(group.parts.size());
     std::uint64_t rows = 0, kept = 0;
-    for (std::uint32_t i = 0; i < group.parts.size(); ++i) {
+    for (std::uint32_t i = 0; i < count; ++i) {
       rows += group.parts[i].rows;
-      if (fates_[cluster_of[first + i]] == ClusterFate::kept) kept += group.parts[i].rows;
+      if (is_kept(first + i)) kept += group.parts[i].rows;
     }
     const bool is_thin = static_cast<double>(kept) < used_min * static_cast<double>(rows);
-    for (std::uint32_t i = 0; i < group.parts.size() && is_thin; ++i) {
-      ClusterFate& fate = fates_[cluster_of[first + i]];
-      if (fate == ClusterFate::kept) fate = ClusterFate::rewritten;
+    for (std::uint32_t i = 0; i < count && is_thin; ++i) {
+      if (is_kept(first + i)) fates_[cluster_of_[first + i]] = ClusterFate::rewritten;
     }
-    first += static_cast<std::uint32_t>(group.parts.size());
+    first += count;
   }
 }
 
@@ -260,8 +270,7 @@ std::vector<std::size_t> RewritePlan::neighbors_of_pieces() const {
     centroids_.rank(next_[next].centroid.data(), std::min(centroids_.size(), kNeighbors + sisters),
                     ranked);
     for (const auto& near : ranked) {
-      const std::size_t cluster = origins_[near.index];
-      if (fates_[cluster] == ClusterFate::kept) neighbors.push_back(cluster);
+      if (!is_written(origins_[near.index])) neighbors.push_back(origins_[near.index]);
     }
   }
   std::sort(neighbors.begin(), neighbors.end());

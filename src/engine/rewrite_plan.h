@@ -23,6 +23,7 @@ enum class RewriteExtent {
 
 enum class ClusterFate {
   kept,       // its parts stay; it may get rows of others as one part more
+  joined,     // its oldest part stays, the later ones become one, with rows of others
   rewritten,  // under the same centroid
   replaced,   // by pieces
   dissolved,  // its rows go to others
@@ -49,6 +50,8 @@ class RewritePlan {
 
   std::size_t size() const { return fates_.size(); }
   ClusterFate fate(std::size_t cluster) const { return fates_[cluster]; }
+  // Whether a part stays as it is.
+  bool is_kept(std::uint32_t part) const;
   // What stands in the place of a cluster: itself, its pieces, or nothing.
   std::span<NextCluster> next_of(std::size_t cluster);
   // The live rows of a cluster that stay in its place.
@@ -58,10 +61,12 @@ class RewritePlan {
 
  private:
   void choose();
+  ClusterFate fate_of(const ClusterShape& shape) const;
   void choose_rest_of_thin_groups();
   Status train_pieces(std::uint32_t& next_id);
   Status refine(std::uint32_t& next_id);
   Result<std::vector<float>> sample_of_written() const;
+  // All of it.
   bool is_written(std::size_t cluster) const;
   void set_centroids();
   Status move_rows();
@@ -80,10 +85,11 @@ class RewritePlan {
   base::Pool& pool_;
   const ClusterBounds bounds_;
   std::vector<ClusterFate> fates_;
-  std::vector<NextCluster> next_;     // in the order of the clusters they come from
-  std::vector<std::size_t> begins_;   // into next_, one more than clusters
-  std::vector<std::size_t> origins_;  // cluster of each of next_
-  ann::CentroidSet centroids_;        // of next_
+  std::vector<std::size_t> cluster_of_;  // of each part
+  std::vector<NextCluster> next_;        // in the order of the clusters they come from
+  std::vector<std::size_t> begins_;      // into next_, one more than clusters
+  std::vector<std::size_t> origins_;     // cluster of each of next_
+  ann::CentroidSet centroids_;           // of next_
   // Of each cluster, by number of the row as it is read: gone to another. Empty: none.
   std::vector<std::vector<bool>> moved_;
   std::uint64_t held_bytes_ = 0;

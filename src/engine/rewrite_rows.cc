@@ -26,19 +26,32 @@ Result<std::vector<RowData>> ClusterRows::read(std::size_t cluster) {
     kept_bytes_ -= bytes_of(cluster);
     return rows;
   }
-  std::vector<RowData> result;
+  std::vector<RowData> rows;
   for (const std::uint32_t number : generation_.parts_of(cluster)) {
-    const PartView& part = generation_.parts()[number];
-    if (part.live_rows() == 0) continue;
-    RowData data;
-    VARVE_TRY(data.rows, generation_.read_rows(env_, number));
-    VARVE_TRY(data.ids, generation_.read_ids(env_, number));
-    VARVE_TRY(data.metadata, generation_.read_metadata(env_, number));
-    for (data.row = 0; data.row < part.slot->ref.rows; ++data.row) {
-      if (!part.is_stale(data.row)) result.push_back(data);
-    }
+    VARVE_CHECK(read_part(number, rows));
   }
-  return result;
+  return rows;
+}
+
+Result<std::vector<RowData>> ClusterRows::read_later_parts(std::size_t cluster) const {
+  std::vector<RowData> rows;
+  for (const std::uint32_t number : generation_.parts_of(cluster).subspan(1)) {
+    VARVE_CHECK(read_part(number, rows));
+  }
+  return rows;
+}
+
+Status ClusterRows::read_part(std::uint32_t number, std::vector<RowData>& rows) const {
+  const PartView& part = generation_.parts()[number];
+  if (part.live_rows() == 0) return {};
+  RowData data;
+  VARVE_TRY(data.rows, generation_.read_rows(env_, number));
+  VARVE_TRY(data.ids, generation_.read_ids(env_, number));
+  VARVE_TRY(data.metadata, generation_.read_metadata(env_, number));
+  for (data.row = 0; data.row < part.slot->ref.rows; ++data.row) {
+    if (!part.is_stale(data.row)) rows.push_back(data);
+  }
+  return {};
 }
 
 Result<std::vector<RowData>> ClusterRows::read_and_keep(std::size_t cluster) {

@@ -36,7 +36,9 @@ class ClusterRows {
 
   // Live rows in the order of their parts, which is always the same.
   Result<std::vector<RowData>> read(std::size_t cluster);
-  // The same, and keeps them for one more read.
+  // Those of its parts but the oldest.
+  Result<std::vector<RowData>> read_later_parts(std::size_t cluster) const;
+  // All, and keeps them for one more read.
   Result<std::vector<RowData>> read_and_keep(std::size_t cluster);
   // Of all its sections, decompressed.
   std::uint64_t bytes_of(std::size_t cluster) const;
@@ -44,6 +46,8 @@ class ClusterRows {
   std::vector<float> values_of(std::span<const RowData> rows) const;
 
  private:
+  Status read_part(std::uint32_t number, std::vector<RowData>& rows) const;
+
   const Env& env_;
   const Generation& generation_;
   std::unordered_map<std::size_t, std::vector<RowData>> kept_;
