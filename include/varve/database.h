@@ -71,7 +71,7 @@ struct IndexInfo {
   std::uint64_t vectors = 0;   // live, tail included
   std::uint64_t tail_ops = 0;  // log operations not yet folded
   std::uint64_t clusters = 0;
-  std::uint64_t parts = 0;               // cluster parts; equals `clusters` right after compact
+  std::uint64_t parts = 0;  // cluster parts; after compact one a cluster unless that is very large
   std::uint64_t stale_rows = 0;          // replaced or deleted rows still stored
   std::uint64_t cluster_rows_max = 0;    // live rows of the largest cluster
   std::uint64_t cluster_rows_limit = 0;  // clusters of more live rows are split when next rewritten

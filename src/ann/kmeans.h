@@ -19,8 +19,8 @@ namespace varve::ann {
 // kFlatRowsMax, where a scan is faster than any detour.
 inline constexpr std::uint64_t kFlatRowsMax = 4096;
 std::uint32_t cluster_count(std::uint64_t rows, std::uint32_t dim);
-// Rows that a cluster of an index with `rows` rows should have: split above twice, merge below a
-// quarter of it.
+// Rows that a cluster of an index with `rows` rows should have: split above three times,
+// dissolve below a quarter of it (docs/decisions/0021-clusters-kept-in-shape.md).
 std::uint64_t cluster_rows_target(std::uint64_t rows, std::uint32_t dim);
 
 struct KMeansOptions {

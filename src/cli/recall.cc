@@ -84,9 +84,13 @@ Result<RecallReport> measure_recall(const Snapshot& snapshot,
     report.recall += recall_of(timed.results[i].hits, reference.results[i].hits, asked.codes_only);
     report.nprobe += static_cast<double>(timed.results[i].performance.nprobe);
     report.rows_scanned += static_cast<double>(timed.results[i].performance.rows_scanned);
+    report.rows_compared += static_cast<double>(timed.results[i].performance.rows_compared);
   }
   const auto count = static_cast<double>(std::max<std::size_t>(queries.size(), 1));
-  for (double* mean : {&report.recall, &report.nprobe, &report.rows_scanned}) *mean /= count;
+  for (double* mean :
+       {&report.recall, &report.nprobe, &report.rows_scanned, &report.rows_compared}) {
+    *mean /= count;
+  }
   report.qps = timed.qps();
   report.p50_us = percentile(timed.us, 0.50);
   report.p99_us = percentile(timed.us, 0.99);

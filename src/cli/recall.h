@@ -21,7 +21,7 @@ struct RecallReport {
   std::uint64_t vectors = 0;
   double recall = 0;  // mean over the queries
   double qps = 0, p50_us = 0, p99_us = 0;
-  double nprobe = 0, rows_scanned = 0;  // means
+  double nprobe = 0, rows_scanned = 0, rows_compared = 0;  // means
   double exact_qps = 0, exact_p50_us = 0;
   std::uint64_t resident_bytes = 0;  // of the index after the queries, before the exact ones
 };

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 
-#include "engine/collect.h"
 #include "engine/compact.h"
 #include "engine/fold.h"
 #include "engine/section_cache.h"
@@ -13,8 +12,6 @@
 namespace varve::engine {
 namespace {
 
-// For queries that still read what a fold replaced.
-constexpr std::chrono::minutes kGrace{10};
 // The n-th wait after failures in a row is 1 s * 2^n: a fold that cannot succeed does not run at
 // each write.
 constexpr std::chrono::seconds kWaitMin{1};
@@ -59,14 +56,9 @@ void Background::run() {
     std::lock_guard lock(mutex_);
     may_keep_up = folded.has_value() && core_.env.clock->now() >= upkeep_.not_before;
   }
-  const Status kept_up = may_keep_up ? keep_up() : Status{};
+  const Status kept_up = may_keep_up ? after_fold(core_) : Status{};
   // A failure leaves the tail as it is: queries stay right.
   finish(folded ? Status{} : tl::unexpected(folded.error()), kept_up);
-}
-
-Status Background::keep_up() {
-  VARVE_CHECK(collect_retired(core_, kGrace));
-  return keep_in_shape(core_, {});
 }
 
 void Background::finish(const Status& folded, const Status& kept_up) {

@@ -39,8 +39,6 @@ class Background {
 
   bool is_due() const;
   void run();
-  // Removes what folds replaced; keeps clusters in shape.
-  Status keep_up();
   void finish(const Status& folded, const Status& kept_up);
   void finish_pin(const Status& pinned);
 

@@ -141,6 +141,8 @@ class Build {
   }
 
   void assign() {
+    // A single cluster is scanned whole and needs no table.
+    if (centroids_.size() < 2) held_out_.clear();
     ann::TrueNeighbors truth = make_held_out();
     std::vector<std::uint32_t> nearest;
     for (std::size_t number = 0; number < spool_.block_count(); ++number) {

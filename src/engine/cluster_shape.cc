@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "ann/kmeans.h"
+#include "engine/group_writer.h"
 
 namespace varve::engine {
 namespace {
@@ -10,33 +11,46 @@ namespace {
 // A cluster is written anew when one in so many of its rows is stale: then at most this share of
 // what is scanned is wasted, and a row that is replaced costs five that are written again.
 constexpr std::uint64_t kRowsPerStale = 6;
-// The same when one in so many is in a later part: a row that comes costs seven that are written
+// The same when one in so many is in a later part: a row that comes costs nine that are written
 // again.
-constexpr std::uint64_t kRowsPerLater = 8;
+constexpr std::uint64_t kRowsPerLater = 10;
 // Each fold may add a part to each cluster. The later ones are joined when they are so many; they
 // have few rows beside the oldest.
 constexpr std::size_t kLaterPartsMax = 2;
-// What was written as one part that is too large, on purpose or because it could not be split, is
+// What was written as one base that is too large, on purpose or because it could not be split, is
 // left alone until one in so many of its rows came later.
 constexpr std::uint64_t kRowsPerNew = 4;
 
 }  // namespace
 
+std::size_t base_parts_of(const Generation& generation, std::size_t centroid) {
+  const auto parts = generation.parts_of(centroid);
+  const auto job_of = [&](std::uint32_t part) {
+    return job_of_part(generation.parts()[part].slot->ref.id);
+  };
+  const auto end = std::find_if(parts.begin(), parts.end(), [&](std::uint32_t part) {
+    return job_of(part) != job_of(parts[0]);
+  });
+  return static_cast<std::size_t>(end - parts.begin());
+}
+
 ClusterShape shape_of(const Generation& generation, std::size_t centroid) {
   ClusterShape shape;
+  const std::size_t base = base_parts_of(generation, centroid);
   for (const std::uint32_t number : generation.parts_of(centroid)) {
     const PartView& part = generation.parts()[number];
     shape.live += part.live_rows();
     shape.stale += part.stale_count;
-    if (shape.parts++ == 0) shape.oldest_part = part.live_rows();
+    if (shape.parts++ < base) shape.base_rows += part.live_rows();
   }
+  shape.later_parts = shape.parts - base;
   shape.is_scattered = generation.is_scattered(centroid);
   return shape;
 }
 
 bool ClusterBounds::is_too_large(const ClusterShape& shape) const {
   if (!shape.is_changed() || shape.live <= rows_max()) return false;
-  return shape.oldest_part <= rows_max() || kRowsPerNew * shape.came_later() >= shape.live;
+  return shape.base_rows <= rows_max() || kRowsPerNew * shape.came_later() >= shape.live;
 }
 
 Wear ClusterBounds::wear_of(const ClusterShape& shape) const {
@@ -45,11 +59,15 @@ Wear ClusterBounds::wear_of(const ClusterShape& shape) const {
   if (shape.stale > 0 && kRowsPerStale * shape.stale >= rows) return Wear::whole;
   if (!shape.is_scattered) return Wear::none;
   if (kRowsPerLater * shape.came_later() >= shape.live) return Wear::whole;
-  return shape.parts > 1 + kLaterPartsMax ? Wear::parts : Wear::none;
+  return shape.later_parts > kLaterPartsMax ? Wear::parts : Wear::none;
 }
 
 ClusterBounds bounds_of(const Generation& generation) {
-  return {ann::cluster_rows_target(generation.live_rows(), generation.manifest().dim)};
+  const std::size_t clusters = generation.cluster_ids().size();
+  std::uint64_t rows = generation.live_rows();
+  // A few rows less, and all would go into one cluster; a few more, and that would be split again.
+  if (clusters > 1 && rows > ann::kFlatRowsMax / 2) rows = std::max(rows, ann::kFlatRowsMax + 1);
+  return {ann::cluster_rows_target(rows, generation.manifest().dim), clusters == 1};
 }
 
 std::uint64_t largest_cluster_rows(const Generation& generation) {

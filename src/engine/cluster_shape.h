@@ -12,13 +12,18 @@ struct ClusterShape {
   std::uint64_t live = 0;
   std::uint64_t stale = 0;
   std::size_t parts = 0;
-  std::uint64_t oldest_part = 0;  // its live rows
-  bool is_scattered = false;      // in more parts than its bytes need
+  std::size_t later_parts = 0;  // behind its base
+  std::uint64_t base_rows = 0;  // live ones of its base
+  bool is_scattered = false;    // in more parts than its bytes need
 
   // Something happened to it since it was written whole.
   bool is_changed() const { return is_scattered || stale > 0; }
-  std::uint64_t came_later() const { return live - oldest_part; }
+  std::uint64_t came_later() const { return live - base_rows; }
 };
+
+// The base of a cluster: the parts that one job wrote before all others, several if it has many
+// bytes. How many of parts_of(centroid), from the first on; 0 for a cluster without parts.
+std::size_t base_parts_of(const Generation& generation, std::size_t centroid);
 
 ClusterShape shape_of(const Generation& generation, std::size_t centroid);
 
@@ -31,6 +36,7 @@ enum class Wear {
 // Of one generation: they follow from its number of rows.
 struct ClusterBounds {
   std::uint64_t rows_target = 0;
+  bool is_sole = false;  // there is but one cluster
 
   // Clusters of more live rows are split, unless they are as they were written: sizes of trained
   // ones vary by themselves, and rows that are all alike cannot be split.
@@ -44,7 +50,7 @@ struct ClusterBounds {
   bool is_too_large(const ClusterShape& shape) const;
   // Its rows go to its neighbours.
   bool is_too_small(const ClusterShape& shape) const {
-    return shape.is_changed() && 4 * shape.live < rows_target;
+    return !is_sole && shape.is_changed() && 4 * shape.live < rows_target;
   }
 };
 

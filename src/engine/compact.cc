@@ -19,6 +19,10 @@ namespace varve::engine {
 namespace {
 
 constexpr unsigned kCommitAttempts = 20;
+// A rewrite that would hold more in memory gives way to a rebuild, which is spooled to disk.
+constexpr std::uint64_t kRewriteBytesMax = 512ULL << 20;
+// For queries that still read what a fold replaced.
+constexpr std::chrono::minutes kGrace{10};
 
 // Rows that lie in scattered clusters, plus stale rows.
 std::uint64_t scattered_rows(const Generation& generation) {
@@ -206,10 +210,17 @@ Result<bool> rebuild_held(Core& core, const ProgressSink& progress) {
   return true;
 }
 
+Status after_fold(Core& core) {
+  VARVE_CHECK(collect_retired(core, kGrace));
+  return keep_in_shape(core, {});
+}
+
 Status keep_in_shape(Core& core, const ProgressSink& progress) {
   base::Turn::Held held(core.maintenance);
   VARVE_TRY(const View view, core.reader.current());
-  if (is_outgrown(*view.generation)) {
+  const bool is_beyond_rewriting =
+      rewrite_bytes_held(*view.generation, RewriteExtent::worn) > kRewriteBytesMax;
+  if (is_outgrown(*view.generation) || is_beyond_rewriting) {
     VARVE_CHECK(rebuild_held(core, progress));
     return {};
   }
@@ -225,7 +236,9 @@ Result<CompactReport> compact(Core& core, const CompactOptions& options) {
   VARVE_TRY(report.folded_ops, fold_until_done(core));
   VARVE_TRY(const View view, core.reader.refresh());
   const Generation& generation = *view.generation;
-  if (is_outgrown(generation) || is_worn(generation)) {
+  const bool is_beyond_rewriting =
+      rewrite_bytes_held(generation, RewriteExtent::changed) > kRewriteBytesMax;
+  if (is_outgrown(generation) || is_worn(generation) || is_beyond_rewriting) {
     VARVE_TRY(const bool rebuilt, rebuild_held(core, options.progress));
     if (rebuilt) report.clusters_rewritten = generation.cluster_ids().size();
     if (rebuilt) report.rows_rewritten = generation.live_rows();

@@ -11,9 +11,14 @@ namespace varve::engine {
 
 Result<CompactReport> compact(Core& core, const CompactOptions& options);
 
-// What follows a fold in the background, and an import: in bounded work for each row that comes or
+// What follows every fold: removes what earlier ones replaced ten minutes ago, and keeps clusters
+// in shape.
+Status after_fold(Core& core);
+
+// In bounded work for each row that comes or
 // goes: rewrites the clusters that are worn, fits the recall table anew once half of the rows have
-// been written since, and trains new centroids only when the rows have doubled or halved. Nothing
+// been written since, and trains new centroids only when the rows have doubled or halved
+// or too many would have to be held in memory. Nothing
 // while an import runs, whose rows are assigned to the clusters as they are.
 Status keep_in_shape(Core& core, const ProgressSink& progress);
 

@@ -10,11 +10,8 @@
 namespace varve::engine {
 namespace {
 
-// Part id = job << kPartBits | number within the job.
-constexpr unsigned kPartBits = 24;
-
 // Fewer rows have no codes: a block of 32 is written and scanned whole.
-constexpr std::size_t kCodedRowsMin = 16;
+constexpr std::size_t kCodedRowsMin = 4;
 
 }  // namespace
 

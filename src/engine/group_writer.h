@@ -32,6 +32,10 @@ struct WrittenGroups {
 };
 
 // One thread. Parts are numbered within the job, so their ids are unique in the index for ever.
+// Part id = job << kPartBits | number within the job.
+inline constexpr unsigned kPartBits = 24;
+inline std::uint64_t job_of_part(std::uint64_t id) { return id >> kPartBits; }
+
 class GroupWriter {
  public:
   // `encoder`: of the index, by the seed of its manifest.

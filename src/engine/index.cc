@@ -197,7 +197,7 @@ class StoredIndex final : public Index {
     for (unsigned attempt = 0;; ++attempt) {
       auto folded = engine::fold(*core_);
       // What fails here, the next fold or compact does.
-      if (folded && *folded > 0) static_cast<void>(keep_in_shape(*core_, {}));
+      if (folded && *folded > 0) static_cast<void>(after_fold(*core_));
       if (folded || folded.error().kind != ErrorKind::conflict || attempt == kFoldAttempts) {
         return folded;
       }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "ann/kmeans.h"
+#include "base/random.h"
 #include "engine/fold.h"
 #include "engine/manifest_edit.h"
 
@@ -12,8 +13,10 @@ namespace {
 // A cluster whose rows have moved gets their mean for a centroid: once the square of the distance
 // between the two is more than this share of the mean square distance of the rows to the mean.
 constexpr double kShiftMax = 0.1;
+constexpr std::size_t kMeanRows = 1024;  // that tell the mean
 // A cluster that got many rows at once is split again and again, so often at most.
 constexpr unsigned kSplitDepthMax = 4;
+constexpr std::size_t kSampleRows = 64;  // for each piece
 
 class Rewrite {
  public:
@@ -34,6 +37,10 @@ class Rewrite {
     report_.splits += plan_.splits();
     report_.merges += plan_.dissolved();
     for (std::size_t i = 0; i < plan_.size(); ++i) VARVE_CHECK(write_cluster(i));
+    // Something must be left to assign rows to.
+    if (centroids_.clusters.empty()) {
+      keep_centroid(generation_.cluster_ids()[0], generation_.centroids().centroid(0));
+    }
     VARVE_TRY(WrittenGroups written, writer_.finish());
     drop_rewritten_parts();
     edit_.manifest.groups.insert(edit_.manifest.groups.end(), written.groups.begin(),
@@ -86,11 +93,8 @@ class Rewrite {
       // Rows that are all alike cannot be told apart.
       if (trained.size() > 1) return write_pieces(trained, rows, depth + 1);
     }
-    if (rows.empty()) {
-      // Others may be assigned to it later.
-      keep_centroid(cluster.id, cluster.centroid);
-      return {};
-    }
+    // A centroid without rows would only be visited in vain.
+    if (rows.empty()) return {};
     const NextCluster centred = centred_on(rows, cluster);
     keep_centroid(centred.id, centred.centroid);
     return write(centred.id, centred.centroid, rows);
@@ -98,9 +102,11 @@ class Rewrite {
 
   std::vector<NextCluster> train(std::span<const RowData> rows) {
     const std::uint32_t dim = edit_.manifest.dim;
+    const std::uint32_t pieces = bounds_.pieces_of(rows.size());
+    const auto sample = ClusterRows::sample_of(rows, kSampleRows * pieces);
     const format::Centroids trained =
-        train_centroids(rows_.values_of(rows), dim, bounds_.pieces_of(rows.size()),
-                        edit_.manifest.next_cluster, edit_.manifest.seed, *core_.env.compute);
+        train_centroids(rows_.values_of(sample), dim, pieces, edit_.manifest.next_cluster,
+                        edit_.manifest.seed, *core_.env.compute);
     edit_.manifest.next_cluster += static_cast<std::uint32_t>(trained.clusters.size());
     std::vector<NextCluster> next;
     for (std::size_t i = 0; i < trained.clusters.size(); ++i) {
@@ -117,21 +123,15 @@ class Rewrite {
     for (const NextCluster& piece : pieces) {
       values.insert(values.end(), piece.centroid.begin(), piece.centroid.end());
     }
-    const std::uint32_t dim = edit_.manifest.dim;
-    const ann::CentroidSet set(std::move(values), dim);
-    const std::vector<float> row_values = rows_.values_of(rows);
-    std::vector<std::uint32_t> nearest(rows.size());
-    set.assign({row_values.data(), rows.size(), dim}, nearest, {}, *core_.env.compute);
+    const ann::CentroidSet set(std::move(values), edit_.manifest.dim);
+    const auto nearest = rows_.nearest_of(rows, set, *core_.env.compute);
+    std::vector<std::vector<RowData>> of_pieces(pieces.size());
+    for (std::size_t i = 0; i < rows.size(); ++i) of_pieces[nearest[i]].push_back(rows[i]);
     for (std::size_t piece = 0; piece < pieces.size(); ++piece) {
-      std::vector<RowData> members;
-      for (std::size_t i = 0; i < rows.size(); ++i) {
-        if (nearest[i] == piece) members.push_back(rows[i]);
-      }
+      std::vector<RowData>& members = of_pieces[piece];
       // All in one piece: splitting them again would come to the same.
       const bool may_split = members.size() < rows.size();
       append(take_received(pieces[piece]), members);
-      // A centroid without rows would only be visited in vain.
-      if (members.empty() && pieces.size() > 1) continue;
       VARVE_CHECK(write_whole(pieces[piece], members, may_split ? depth : kSplitDepthMax));
     }
     return {};
@@ -140,10 +140,11 @@ class Rewrite {
   // The cluster, or one with a new id around the mean of its rows if they have moved away.
   NextCluster centred_on(std::span<const RowData> rows, const NextCluster& cluster) {
     const std::uint32_t dim = edit_.manifest.dim;
-    const std::vector<float> values = rows_.values_of(rows);
+    const auto sample = ClusterRows::sample_of(rows, kMeanRows);
+    const std::vector<float> values = rows_.values_of(sample);
     std::vector<double> mean(dim, 0);
     for (std::size_t i = 0; i < values.size(); ++i) mean[i % dim] += values[i];
-    for (double& value : mean) value /= static_cast<double>(rows.size());
+    for (double& value : mean) value /= static_cast<double>(sample.size());
     double spread = 0, shift = 0;
     for (std::size_t i = 0; i < values.size(); ++i) {
       const double offset = values[i] - mean[i % dim];
@@ -153,7 +154,7 @@ class Rewrite {
       const double offset = cluster.centroid[i] - mean[i];
       shift += offset * offset;
     }
-    const bool is_off = shift * static_cast<double>(rows.size()) > kShiftMax * spread;
+    const bool is_off = shift * static_cast<double>(sample.size()) > kShiftMax * spread;
     if (!is_off) return {cluster.id, cluster.centroid, {}};
     return {edit_.manifest.next_cluster++, {mean.begin(), mean.end()}, {}};
   }
@@ -178,14 +179,15 @@ class Rewrite {
   }
 
   // Pieces of a cluster that was split are visited instead of it: as many more as there are now.
-  // Rounded to the nearest: rounding up would add a cluster in each of many small rewrites. The
-  // table is fitted anew when more has changed.
+  // Rounded up or down by chance: always up would add a cluster in each of many small rewrites,
+  // and always to the nearest never one. The table is fitted anew when more has changed.
   void scale_probe_table() {
     const std::uint64_t before = generation_.cluster_ids().size();
     const std::uint64_t after = centroids_.clusters.size();
     if (after <= before) return;
+    base::Random random(edit_.manifest.seed ^ edit_.manifest.next_cluster);
     for (auto& point : edit_.manifest.probe_table) {
-      const std::uint64_t scaled = (point.nprobe * after + before / 2) / before;
+      const std::uint64_t scaled = (point.nprobe * after + random.below(before)) / before;
       point.nprobe = static_cast<std::uint32_t>(std::min(scaled, after));
     }
   }
@@ -223,6 +225,25 @@ bool rewrite_is_due(const Generation& generation, RewriteExtent extent) {
     if (is_due) return true;
   }
   return false;
+}
+
+std::uint64_t rewrite_bytes_held(const Generation& generation, RewriteExtent extent) {
+  const ClusterBounds bounds = bounds_of(generation);
+  std::uint64_t of_small = 0, largest = 0;
+  for (std::size_t i = 0; i < generation.cluster_ids().size(); ++i) {
+    const ClusterShape shape = shape_of(generation, i);
+    if (!shape.is_changed()) continue;
+    if (extent == RewriteExtent::worn && bounds.wear_of(shape) != Wear::whole) continue;
+    std::uint64_t bytes = 0;
+    for (const std::uint32_t part : generation.parts_of(i)) {
+      for (const auto& section : generation.parts()[part].slot->ref.sections) {
+        bytes += section.raw_bytes;
+      }
+    }
+    largest = std::max(largest, bytes);
+    if (bounds.is_too_small(shape)) of_small += bytes;
+  }
+  return of_small + largest;
 }
 
 Result<JobCommit> prepare_rewrite(Core& core, const JobContext& job, const View& view,

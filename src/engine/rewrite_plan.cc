@@ -17,9 +17,10 @@ constexpr std::size_t kNeighbors = 8;
 // A neighbour is written anew only if at least one in so many of its rows would move.
 constexpr std::size_t kRowsPerMove = 10;
 // Fewer rows are not sent to a cluster that keeps its parts: they would be a part without codes.
-constexpr std::size_t kSentRowsMin = 16;
+constexpr std::size_t kSentRowsMin = 8;
 // Of a cluster that is written, in each round.
 constexpr std::size_t kSampleRows = 64;
+constexpr std::uint64_t kSampleBytesMax = 128ULL << 20;
 constexpr unsigned kRounds = 4;
 // What rows that change their cluster may hold until they are written. Beyond it, rows stay: that
 // costs a little recall, as if no row ever moved.
@@ -86,10 +87,15 @@ ClusterFate RewritePlan::fate_of(const ClusterShape& shape) const {
   return bounds_.is_too_small(shape) ? ClusterFate::dissolved : ClusterFate::rewritten;
 }
 
-bool RewritePlan::is_kept(std::uint32_t part) const {
+bool RewritePlan::is_of_base(std::uint32_t part) const {
   const std::size_t cluster = cluster_of_[part];
-  if (fates_[cluster] == ClusterFate::joined) return part == generation_.parts_of(cluster)[0];
-  return fates_[cluster] == ClusterFate::kept;
+  const auto base = generation_.parts_of(cluster).first(base_parts_of(generation_, cluster));
+  return std::find(base.begin(), base.end(), part) != base.end();
+}
+
+bool RewritePlan::is_kept(std::uint32_t part) const {
+  const ClusterFate fate = fates_[cluster_of_[part]];
+  return fate == ClusterFate::kept || (fate == ClusterFate::joined && is_of_base(part));
 }
 
 void RewritePlan::choose_rest_of_thin_groups() {
@@ -104,7 +110,10 @@ void RewritePlan::choose_rest_of_thin_groups() {
     }
     const bool is_thin = static_cast<double>(kept) < used_min * static_cast<double>(rows);
     for (std::uint32_t i = 0; i < count && is_thin; ++i) {
-      if (is_kept(first + i)) fates_[cluster_of_[first + i]] = ClusterFate::rewritten;
+      if (!is_kept(first + i)) continue;
+      // What a fold added moves without the rest of its cluster.
+      const bool is_later = extent_ == RewriteExtent::worn && !is_of_base(first + i);
+      fates_[cluster_of_[first + i]] = is_later ? ClusterFate::joined : ClusterFate::rewritten;
     }
     first += count;
   }
@@ -118,9 +127,10 @@ Status RewritePlan::train_pieces(std::uint32_t& next_id) {
   for (std::size_t i = 0; i < size(); ++i) {
     if (fates_[i] == ClusterFate::replaced) {
       VARVE_TRY(const auto rows, rows_.read_and_keep(i));
-      const format::Centroids trained =
-          train_centroids(rows_.values_of(rows), dim, bounds_.pieces_of(rows.size()), next_id,
-                          generation_.manifest().seed, pool_);
+      const std::uint32_t pieces = bounds_.pieces_of(rows.size());
+      const auto sample = ClusterRows::sample_of(rows, kSampleRows * pieces);
+      const format::Centroids trained = train_centroids(
+          rows_.values_of(sample), dim, pieces, next_id, generation_.manifest().seed, pool_);
       for (std::size_t piece = 0; piece < trained.clusters.size(); ++piece) {
         const auto centroid = std::span(trained.values).subspan(piece * dim, dim);
         next_.push_back({trained.clusters[piece], {centroid.begin(), centroid.end()}, {}});
@@ -154,14 +164,14 @@ bool RewritePlan::is_written(std::size_t cluster) const {
 
 // Some rows of every cluster that is written, at even distances.
 Result<std::vector<float>> RewritePlan::sample_of_written() const {
+  const std::uint64_t bytes_each = next_.size() * generation_.manifest().dim * sizeof(float);
+  const std::size_t rows_each =
+      std::clamp<std::uint64_t>(kSampleBytesMax / bytes_each, 1, kSampleRows);
   std::vector<float> values;
   for (std::size_t i = 0; i < size(); ++i) {
     if (!is_written(i)) continue;
     VARVE_TRY(const auto rows, rows_.read_and_keep(i));
-    const std::size_t wanted = kSampleRows * std::max<std::size_t>(1, begins_[i + 1] - begins_[i]);
-    std::vector<RowData> sample;
-    const std::size_t step = std::max<std::size_t>(1, rows.size() / wanted);
-    for (std::size_t row = 0; row < rows.size(); row += step) sample.push_back(rows[row]);
+    const auto sample = ClusterRows::sample_of(rows, rows_each * (begins_[i + 1] - begins_[i]));
     const std::vector<float> some = rows_.values_of(sample);
     values.insert(values.end(), some.begin(), some.end());
   }
@@ -219,13 +229,6 @@ Status RewritePlan::move_rows() {
   return {};
 }
 
-std::vector<std::uint32_t> RewritePlan::nearest_of(std::span<const RowData> rows) const {
-  const std::vector<float> values = rows_.values_of(rows);
-  std::vector<std::uint32_t> nearest(rows.size());
-  centroids_.assign({values.data(), rows.size(), centroids_.dim()}, nearest, {}, pool_);
-  return nearest;
-}
-
 bool RewritePlan::may_hold(std::size_t cluster) {
   const std::uint64_t bytes = rows_.bytes_of(cluster);
   if (held_bytes_ + bytes > kHeldBytesMax) return false;
@@ -235,7 +238,7 @@ bool RewritePlan::may_hold(std::size_t cluster) {
 
 Status RewritePlan::dissolve(std::size_t cluster) {
   VARVE_TRY(auto rows, rows_.read(cluster));
-  const auto nearest = nearest_of(rows);
+  const auto nearest = rows_.nearest_of(rows, centroids_, pool_);
   for (std::size_t i = 0; i < rows.size(); ++i) {
     next_[nearest[i]].received.push_back(std::move(rows[i]));
   }
@@ -243,17 +246,19 @@ Status RewritePlan::dissolve(std::size_t cluster) {
 }
 
 Status RewritePlan::move_to_nearest(std::size_t cluster) {
-  if (!may_hold(cluster)) return {};
   VARVE_TRY(const auto rows, rows_.read_and_keep(cluster));
-  const auto nearest = nearest_of(rows);
+  const auto nearest = rows_.nearest_of(rows, centroids_, pool_);
   std::vector<std::size_t> counts(next_.size(), 0);
   for (const std::uint32_t next : nearest) ++counts[next];
+  const auto moves = [&](std::size_t next) {
+    if (origins_[next] == cluster) return false;
+    return fates_[origins_[next]] != ClusterFate::kept || counts[next] >= kSentRowsMin;
+  };
+  if (std::none_of(nearest.begin(), nearest.end(), moves) || !may_hold(cluster)) return {};
   moved_[cluster].assign(rows.size(), false);
   for (std::size_t i = 0; i < rows.size(); ++i) {
-    const std::size_t next = nearest[i];
-    if (origins_[next] == cluster) continue;
-    if (fates_[origins_[next]] == ClusterFate::kept && counts[next] < kSentRowsMin) continue;
-    next_[next].received.push_back(rows[i]);
+    if (!moves(nearest[i])) continue;
+    next_[nearest[i]].received.push_back(rows[i]);
     moved_[cluster][i] = true;
   }
   return {};
@@ -279,13 +284,14 @@ std::vector<std::size_t> RewritePlan::neighbors_of_pieces() const {
 }
 
 Status RewritePlan::move_to_pieces(std::size_t cluster) {
-  if (held_bytes_ + rows_.bytes_of(cluster) > kHeldBytesMax) return {};
   VARVE_TRY(const auto rows, rows_.read_and_keep(cluster));
-  const auto nearest = nearest_of(rows);
+  const auto nearest = rows_.nearest_of(rows, centroids_, pool_);
   const auto moves = static_cast<std::size_t>(std::count_if(
       nearest.begin(), nearest.end(), [&](std::size_t next) { return is_piece(next); }));
-  if (moves == 0 || moves * kRowsPerMove < rows.size()) return {};
-  static_cast<void>(may_hold(cluster));
+  if (moves == 0 || moves * kRowsPerMove < rows.size() || !may_hold(cluster)) {
+    rows_.drop(cluster);
+    return {};
+  }
   fates_[cluster] = ClusterFate::rewritten;
   moved_[cluster].assign(rows.size(), false);
   for (std::size_t i = 0; i < rows.size(); ++i) {

@@ -23,7 +23,7 @@ enum class RewriteExtent {
 
 enum class ClusterFate {
   kept,       // its parts stay; it may get rows of others as one part more
-  joined,     // its oldest part stays, the later ones become one, with rows of others
+  joined,     // its base stays, later parts become one, with rows of others
   rewritten,  // under the same centroid
   replaced,   // by pieces
   dissolved,  // its rows go to others
@@ -74,8 +74,8 @@ class RewritePlan {
   Status move_to_nearest(std::size_t cluster);
   Status move_to_pieces(std::size_t cluster);
   std::vector<std::size_t> neighbors_of_pieces() const;
-  std::vector<std::uint32_t> nearest_of(std::span<const RowData> rows) const;
   bool is_piece(std::size_t next) const;
+  bool is_of_base(std::uint32_t part) const;
   // False: rows that moved hold too much memory already.
   bool may_hold(std::size_t cluster);
 

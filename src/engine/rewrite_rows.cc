@@ -1,11 +1,15 @@
 #include "engine/rewrite_rows.h"
 
+#include <algorithm>
+
+#include "engine/cluster_shape.h"
 #include "engine/core.h"
 
 namespace varve::engine {
 namespace {
 
 constexpr std::uint64_t kKeptBytesMax = 256ULL << 20;
+constexpr std::size_t kRowsAtATime = 4096;
 
 }  // namespace
 
@@ -35,7 +39,8 @@ Result<std::vector<RowData>> ClusterRows::read(std::size_t cluster) {
 
 Result<std::vector<RowData>> ClusterRows::read_later_parts(std::size_t cluster) const {
   std::vector<RowData> rows;
-  for (const std::uint32_t number : generation_.parts_of(cluster).subspan(1)) {
+  for (const std::uint32_t number :
+       generation_.parts_of(cluster).subspan(base_parts_of(generation_, cluster))) {
     VARVE_CHECK(read_part(number, rows));
   }
   return rows;
@@ -62,6 +67,30 @@ Result<std::vector<RowData>> ClusterRows::read_and_keep(std::size_t cluster) {
     kept_bytes_ += bytes;
   }
   return rows;
+}
+
+void ClusterRows::drop(std::size_t cluster) {
+  if (kept_.erase(cluster) > 0) kept_bytes_ -= bytes_of(cluster);
+}
+
+std::vector<std::uint32_t> ClusterRows::nearest_of(std::span<const RowData> rows,
+                                                   const ann::CentroidSet& centroids,
+                                                   base::Pool& pool) const {
+  std::vector<std::uint32_t> nearest(rows.size());
+  for (std::size_t begin = 0; begin < rows.size(); begin += kRowsAtATime) {
+    const std::size_t count = std::min(kRowsAtATime, rows.size() - begin);
+    const std::vector<float> values = values_of(rows.subspan(begin, count));
+    centroids.assign({values.data(), count, centroids.dim()},
+                     std::span(nearest).subspan(begin, count), {}, pool);
+  }
+  return nearest;
+}
+
+std::vector<RowData> ClusterRows::sample_of(std::span<const RowData> rows, std::size_t count_max) {
+  const std::size_t count = std::min(rows.size(), count_max);
+  std::vector<RowData> sample;
+  for (std::size_t i = 0; i < count; ++i) sample.push_back(rows[i * rows.size() / count]);
+  return sample;
 }
 
 std::vector<float> ClusterRows::values_of(std::span<const RowData> rows) const {

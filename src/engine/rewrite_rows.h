@@ -9,6 +9,8 @@
 #include <unordered_map>
 #include <vector>
 
+#include "ann/kmeans.h"
+#include "base/pool.h"
 #include "base/result.h"
 #include "engine/env.h"
 #include "engine/generation.h"
@@ -36,10 +38,17 @@ class ClusterRows {
 
   // Live rows in the order of their parts, which is always the same.
   Result<std::vector<RowData>> read(std::size_t cluster);
-  // Those of its parts but the oldest.
+  // Those of its parts behind the base.
   Result<std::vector<RowData>> read_later_parts(std::size_t cluster) const;
   // All, and keeps them for one more read.
   Result<std::vector<RowData>> read_and_keep(std::size_t cluster);
+  // The cluster will not be read again.
+  void drop(std::size_t cluster);
+  // Of each row, the nearest centroid. Some rows at a time.
+  std::vector<std::uint32_t> nearest_of(std::span<const RowData> rows,
+                                        const ann::CentroidSet& centroids, base::Pool& pool) const;
+  // At most so many of the rows, at even distances.
+  static std::vector<RowData> sample_of(std::span<const RowData> rows, std::size_t count_max);
   // Of all its sections, decompressed.
   std::uint64_t bytes_of(std::size_t cluster) const;
   // Row by row float32, of unit length under cosine.

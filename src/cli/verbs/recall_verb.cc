@@ -48,6 +48,7 @@ Result<int> run_recall(const Settings& settings, const Arguments& arguments) {
                   {"p99_us", report.p99_us},
                   {"nprobe", report.nprobe},
                   {"rows_scanned", report.rows_scanned},
+                  {"rows_compared", report.rows_compared},
                   {"vectors", report.vectors},
                   {"queries", report.queries},
                   {"k", options.k},
