@@ -33,7 +33,7 @@ TEST_P(CodesOnly, FindTheNearestAndLookAtNoRow) {
     options.nprobe = static_cast<std::uint32_t>(index->info()->clusters - (all ? 0 : 1));
     const Found found = found_by(*index, data, options);
     EXPECT_GE(found.recall, 0.9);
-    // Clusters of fewer than 16 rows have no codes: their rows are looked at.
+    // Clusters of a few rows have no codes: their rows are looked at.
     EXPECT_LT(found.compared, 2 * 16);
     EXPECT_GT(found.scanned, 7'000);
     const auto answer = index->query(data.queries[0], options).value();

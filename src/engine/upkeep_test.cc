@@ -133,7 +133,8 @@ TEST_P(Upkeep, HoldsShapeAndRecallWhileAllRowsAreReplacedAndMove) {
     EXPECT_GT(info.clusters, 40U);
     EXPECT_LE(info.parts, 3 * info.clusters);
     EXPECT_LE(info.stale_rows, kLive / 5);
-    EXPECT_LE(info.rows_rewritten, 12 * static_cast<std::uint64_t>(turn) * kLive);
+    // Nine for each row that comes, five for each that goes, and what splits move.
+    EXPECT_LE(info.rows_rewritten, 17 * static_cast<std::uint64_t>(turn) * kLive);
     EXPECT_GE(recall(0.95), 0.95);
     EXPECT_THAT(index_->fsck({})->findings, IsEmpty());
   }
