@@ -38,7 +38,7 @@ class Rewrite {
     report_.merges += plan_.dissolved();
     for (std::size_t i = 0; i < plan_.size(); ++i) VARVE_CHECK(write_cluster(i));
     // Something must be left to assign rows to.
-    if (centroids_.clusters.empty()) {
+    if (centroids_.clusters.empty() && !generation_.cluster_ids().empty()) {
       keep_centroid(generation_.cluster_ids()[0], generation_.centroids().centroid(0));
     }
     VARVE_TRY(WrittenGroups written, writer_.finish());

@@ -37,6 +37,11 @@ RewritePlan::RewritePlan(const Generation& generation, RewriteExtent extent, Clu
       bounds_(bounds_of(generation)) {}
 
 Status RewritePlan::make(std::uint32_t& next_id) {
+  // Another process may have rebuilt an index of no rows.
+  if (generation_.cluster_ids().empty()) {
+    begins_.assign(1, 0);
+    return {};
+  }
   choose();
   choose_rest_of_thin_groups();
   VARVE_CHECK(train_pieces(next_id));

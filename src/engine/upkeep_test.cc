@@ -5,6 +5,8 @@
 
 #include <deque>
 
+#include "engine/core.h"
+#include "engine/rewrite.h"
 #include "engine/test_env.h"
 
 namespace varve::engine {
@@ -223,6 +225,19 @@ TEST_P(Upkeep, ClustersThatRunEmptyDissolve) {
   ASSERT_TRUE(index_->fold());
   EXPECT_EQ(index_->info()->vectors, 0U);
   EXPECT_THAT(index_->fsck({})->findings, IsEmpty());
+}
+
+// As when another process has rebuilt an index of no rows meanwhile.
+TEST_P(Upkeep, ARewriteOfNoClustersIsPossible) {
+  Core core(process_.env(), *format::Uuid::from_hex(index_->info()->uuid));
+  const View view = *core.reader.refresh();
+  for (const RewriteExtent extent : {RewriteExtent::changed, RewriteExtent::worn}) {
+    CompactReport report;
+    const auto commit = prepare_rewrite(core, core.job(1), view, extent, report);
+    ASSERT_TRUE(commit) << commit.error().message;
+    EXPECT_THAT(commit->manifest.groups, IsEmpty());
+    EXPECT_EQ(report.rows_rewritten, 0U);
+  }
 }
 
 // What is far from all clusters goes to one of them, which grows until it is split.
