@@ -227,11 +227,12 @@ class Index {
   // A current view for many queries.
   virtual Result<std::shared_ptr<const Snapshot>> snapshot() = 0;
 
-  // First load or bulk load: one commit at the end, bounded memory. Rows replace equal keys; of
-  // several rows with one key the last counts, and what is written meanwhile is newer than all of
-  // them. `invalid`: a bad row, or some rows have keys and others none. An error of `rows` is
-  // returned as it is, and nothing was written. `conflict`: another import of this index runs.
-  // `unavailable`: it was aborted, or not known; importing again is safe.
+  // First load or bulk load: one commit at the end, bounded memory; then clusters that it left out
+  // of shape are brought back. Rows replace equal keys; of several rows with one key the last
+  // counts, and what is written meanwhile is newer than all of them. `invalid`: a bad row, or some
+  // rows have keys and others none. An error of `rows` is returned as it is, and nothing was
+  // written. `conflict`: another import of this index runs. `unavailable`: it was aborted, or not
+  // known; importing again is safe.
   virtual Result<ImportReport> import(RowSource& rows, const ImportOptions& options) = 0;
   // Moves the tail of the log into clusters, keeps those in shape, and returns how many operations
   // were moved; 0 while an import runs.

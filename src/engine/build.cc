@@ -233,8 +233,8 @@ class Build {
   base::Random random_;
   ann::CentroidSet centroids_;
   std::vector<std::uint32_t> ids_;  // cluster id of each centroid
-  std::vector<std::uint32_t>
-      clusters_;  // centroid of each row, or kDropped; 0 or kIsHeldOut before
+  // Centroid of each row, or kDropped; until rows are assigned 0 or kIsHeldOut.
+  std::vector<std::uint32_t> clusters_;
   std::vector<std::uint64_t> held_out_;
   std::size_t touched_ = 0;
   Built built_;

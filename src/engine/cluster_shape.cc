@@ -14,8 +14,8 @@ constexpr std::uint64_t kRowsPerStale = 6;
 // The same when one in so many is in a later part: a row that comes costs nine that are written
 // again.
 constexpr std::uint64_t kRowsPerLater = 10;
-// Each fold may add a part to each cluster. The later ones are joined when they are so many; they
-// have few rows beside the oldest.
+// Each fold may add a part to each cluster. Later ones are joined when they are more; they have few
+// rows beside the base.
 constexpr std::size_t kLaterPartsMax = 2;
 // What was written as one base that is too large, on purpose or because it could not be split, is
 // left alone until one in so many of its rows came later.
