@@ -51,7 +51,8 @@ struct IndexConfig {
   double code_bits = 1;
 };
 
-// How sure an answer is. `bounded` is reserved for answers proved by centroid bounds.
+// How sure an answer is. exact: every row that counts was looked at. bounded: the same answer,
+// where centroids and radii prove that clusters that were left out hold no nearer row.
 enum class Certainty : std::uint8_t { exact, bounded, approximate };
 
 struct QueryOptions {
@@ -62,6 +63,9 @@ struct QueryOptions {
   std::optional<std::uint32_t> nprobe = {};
   // Scan every row; distances accumulated in double, ties ordered by key. Overrides both.
   bool exact = false;
+  // The answer of `exact`, without a look at clusters that cannot hold a nearer row: quick where
+  // rows have few dimensions or lie far apart. Not with `nprobe`, `exact` or `codes_only`.
+  bool bounded = false;
   // Distances as the codes of rows have them, no row is read but those that have no code. What is
   // found depends on IndexConfig::code_bits, which is above 1. Not with `exact`.
   bool codes_only = false;

@@ -14,15 +14,6 @@ constexpr std::size_t kHeldOutQueries = 400;
 constexpr std::uint32_t kHeldOutNeighbors = 100;
 constexpr std::size_t kBlockRows = 4096;
 
-// Rows first, first + step, ... of `rows`, spread over all of it.
-std::vector<float> spread_rows(const kernels::Rows& rows, Metric metric, std::size_t count) {
-  std::vector<float> out(count * rows.dim);
-  for (std::size_t i = 0; i < count; ++i) {
-    widen_for_ranking(rows.sub(i * rows.count / count, 1), metric, out.data() + i * rows.dim);
-  }
-  return out;
-}
-
 template <class Visit>
 void for_blocks(const kernels::Rows& rows, Metric metric, Visit visit) {
   std::vector<float> block(std::min(kBlockRows, rows.count) * rows.dim);
@@ -69,6 +60,14 @@ void widen_for_ranking(const kernels::Rows& rows, Metric metric, float* out) {
       row[j] = static_cast<float>(static_cast<double>(row[j]) / norm);
     }
   }
+}
+
+std::vector<float> spread_rows(const kernels::Rows& rows, Metric metric, std::size_t count) {
+  std::vector<float> out(count * rows.dim);
+  for (std::size_t i = 0; i < count; ++i) {
+    widen_for_ranking(rows.sub(i * rows.count / count, 1), metric, out.data() + i * rows.dim);
+  }
+  return out;
 }
 
 Clustering cluster_rows(const kernels::Rows& rows, Metric metric, const ClusteredOptions& options,

@@ -20,6 +20,9 @@ struct Clustering {
   std::vector<format::ProbePoint> probe_table;
 };
 
+// `count` rows spread over all of `rows`, as clusters see them. REQUIRES: there are so many.
+std::vector<float> spread_rows(const kernels::Rows& rows, Metric metric, std::size_t count);
+
 // Deterministic for a seed at any width of the pool.
 Clustering cluster_rows(const kernels::Rows& rows, Metric metric, const ClusteredOptions& options,
                         base::Pool& pool);

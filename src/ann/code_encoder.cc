@@ -41,12 +41,14 @@ void mend_factors(std::byte* block, std::uint32_t width, std::size_t place) {
 
 }  // namespace
 
-CodeEncoder::CodeEncoder(std::uint32_t dim, Metric metric, std::uint64_t seed,
-                         std::uint32_t extra_words)
-    : metric_(metric),
-      rotation_(dim, seed),
-      has_extra_(extra_words > 0),
-      shape_(kernels::extra_shape(rotation_.padded_dim(), extra_words)) {}
+CodeEncoder::CodeEncoder(const CodeConfig& config)
+    : metric_(config.metric),
+      rotation_(config.dim, config.seed),
+      has_extra_(config.extra_words > 0),
+      directions_(config.directions != nullptr ? config.directions
+                                               : std::make_shared<const kernels::Directions>()),
+      shape_(
+          kernels::extra_shape(rotation_.padded_dim(), config.extra_words, directions_->count())) {}
 
 void CodeEncoder::encode(const kernels::Rows& rows, std::span<const float> centroid,
                          std::span<std::byte> signs, std::span<std::byte> extra) const {
@@ -58,6 +60,8 @@ void CodeEncoder::encode(const kernels::Rows& rows, std::span<const float> centr
   std::fill(signs.begin(), signs.end(), std::byte{0});
   std::vector<float> row(rows.dim), rotated(width), rotated_centroid(width);
   rotation_.apply(centroid.data(), rotated_centroid.data());
+  std::vector<float> along(directions_->count());
+  directions_->project(rotated_centroid.data(), along.data());
   for (std::size_t i = 0; i < rows.count; ++i) {
     widen_for_ranking(rows.sub(i, 1), metric_, row.data());
     for (std::size_t j = 0; j < row.size(); ++j) row[j] -= centroid[j];
@@ -67,8 +71,8 @@ void CodeEncoder::encode(const kernels::Rows& rows, std::span<const float> centr
                           block);
     mend_factors(block, width, i % kSignBlockRows);
     if (!has_extra_) continue;
-    kernels::encode_extra(rotated.data(), rotated_centroid.data(), shape_,
-                          extra.data() + i * extra_row_bytes());
+    kernels::encode_extra(rotated.data(), {rotated_centroid.data(), along.data()}, shape_,
+                          *directions_, extra.data() + i * extra_row_bytes());
   }
 }
 

@@ -3,8 +3,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 
+#include "kernels/directions.h"
 #include "kernels/extra_codes.h"
 #include "kernels/rotation.h"
 #include "kernels/rows.h"
@@ -15,14 +17,25 @@ namespace varve::ann {
 // Of fewer dimensions the bounds are so wide that a scan of the rows themselves is cheaper.
 inline constexpr std::uint32_t kSignDimMin = 64;
 
+// How the rows of one index are coded.
+struct CodeConfig {
+  std::uint32_t dim = 0;
+  Metric metric = Metric::euclidean;
+  std::uint64_t seed = 0;         // of the rotation
+  std::uint32_t extra_words = 0;  // of each row in section C; 0: there is no section C
+  // Of the errors in section C, of the rotated space; null or empty: none are stored.
+  std::shared_ptr<const kernels::Directions> directions = nullptr;
+};
+
 // Immutable; thread-safe.
 class CodeEncoder {
  public:
-  // Of one index: its dimension, metric, and what its manifest says of rotation and extra bits.
-  CodeEncoder(std::uint32_t dim, Metric metric, std::uint64_t seed, std::uint32_t extra_words);
+  explicit CodeEncoder(const CodeConfig& config);
 
+  Metric metric() const { return metric_; }
   const kernels::Rotation& rotation() const { return rotation_; }
   const kernels::ExtraShape& extra_shape() const { return shape_; }
+  const kernels::Directions& directions() const { return *directions_; }
   // Bytes of a row in section C; 0: there are no extra bits.
   std::size_t extra_row_bytes() const { return has_extra_ ? kernels::extra_row_bytes(shape_) : 0; }
   // Writes the blocks of the signs of `rows`, and their extra bits if there are any, relative to
@@ -35,6 +48,7 @@ class CodeEncoder {
   Metric metric_;
   kernels::Rotation rotation_;
   bool has_extra_;
+  std::shared_ptr<const kernels::Directions> directions_;
   kernels::ExtraShape shape_;
 };
 

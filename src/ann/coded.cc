@@ -9,6 +9,7 @@
 #include "ann/code_encoder.h"
 #include "ann/probe.h"
 #include "ann/stored_rows.h"
+#include "ann/train_directions.h"
 #include "ann/vector_search.h"
 #include "base/bytes.h"
 #include "kernels/extra_codes.h"
@@ -108,13 +109,14 @@ struct Scratch {
 class ClustersOfCodes final : public CodedSearch {
  public:
   ClustersOfCodes(const kernels::Rows& rows, Metric metric, const CodedOptions& options,
-                  Clustering made)
+                  Clustering made, kernels::Directions directions)
       : rows_(rows, metric, made.order),
         centroids_(std::move(made.centroids)),
         starts_(std::move(made.starts)),
         ids_(std::move(made.order)),
         probe_table_(std::move(made.probe_table)),
-        encoder_(rows.dim, metric, options.clusters.seed, options.extra_words),
+        encoder_({rows.dim, metric, options.clusters.seed, options.extra_words,
+                  std::make_shared<const kernels::Directions>(std::move(directions))}),
         ranking_(centroids_, rotation()),
         codes_(rows_, centroids_, starts_, encoder_) {}
 
@@ -144,7 +146,8 @@ class ClustersOfCodes final : public CodedSearch {
     return rows_.resident_bytes() + resident_bytes_of_codes();
   }
   std::size_t resident_bytes_of_codes() const override {
-    return codes_.resident_bytes() + rotation().resident_bytes() + ranking_.resident_bytes() +
+    return codes_.resident_bytes() + encoder_.directions().resident_bytes() +
+           rotation().resident_bytes() + ranking_.resident_bytes() +
            centroids_.values().size_bytes() + starts_.size() * sizeof(std::size_t) +
            ids_.size() * sizeof(std::uint64_t);
   }
@@ -214,7 +217,7 @@ class ClustersOfCodes final : public CodedSearch {
     if (hits.empty()) return {};
     choose_candidates(hits, k, scratch);
     const auto& candidates = scratch.candidates;
-    scratch.extra.set(scratch.rotated.data(), encoder_.extra_shape());
+    scratch.extra.set(scratch.rotated.data(), encoder_.extra_shape(), encoder_.directions());
     scratch.bounds.reset(std::min<std::size_t>(k, candidates.size()));
     auto& found = scratch.estimated;
     found.clear();
@@ -309,8 +312,17 @@ class ClustersOfCodes final : public CodedSearch {
 
 std::unique_ptr<CodedSearch> make_coded(const kernels::Rows& rows, Metric metric,
                                         const CodedOptions& options, base::Pool& pool) {
-  return std::make_unique<ClustersOfCodes>(rows, metric, options,
-                                           cluster_rows(rows, metric, options.clusters, pool));
+  Clustering made = cluster_rows(rows, metric, options.clusters, pool);
+  kernels::Directions directions;
+  if (options.extra_words > 0 && rows.count > 0) {
+    const auto sample = spread_rows(rows, metric, std::min(rows.count, kDirectionRows));
+    directions =
+        train_directions({sample.data(), sample.size() / rows.dim, rows.dim}, made.centroids,
+                         kernels::Rotation(rows.dim, options.clusters.seed), options.extra_words,
+                         options.clusters.seed, pool);
+  }
+  return std::make_unique<ClustersOfCodes>(rows, metric, options, std::move(made),
+                                           std::move(directions));
 }
 
 }  // namespace varve::ann

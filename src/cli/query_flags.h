@@ -19,12 +19,13 @@ struct QueryFlags {
   std::optional<double> recall;
   std::optional<std::uint32_t> nprobe;
   bool exact = false;
+  bool bounded = false;
   bool codes_only = false;
   std::string filter;
 
   // `flags` must live until the command line has been parsed.
   static void declare(CLI::App& command, QueryFlags& flags);
-  // `invalid`: out of range, or more than one of --recall, --nprobe, --exact.
+  // `invalid`: out of range, or more than one of --recall, --nprobe, --exact, --bounded.
   Result<QueryOptions> options() const;
 };
 

@@ -92,6 +92,7 @@ std::string question_of(const format::Uuid& index, const View& view, std::span<c
   writer.add(options.nprobe.value_or(0));
   writer.add(options.nprobe.has_value());
   writer.add(options.exact);
+  writer.add(options.bounded);
   writer.add(options.codes_only);
   writer.add(options.include_metadata);
   writer.add_text(options.filter);

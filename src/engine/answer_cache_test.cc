@@ -80,13 +80,15 @@ TEST_F(AnswerCacheTest, EveryOptionMakesAnotherQuestion) {
   for (int i = 0; i < 20; ++i) put(fmt::format("k{}", i));
   auto query = random_vector(random_, kDim);
   ask(query, exact_query(5));
-  std::vector<QueryOptions> others(6, exact_query(5));
+  std::vector<QueryOptions> others(7, exact_query(5));
   others[0].k = 6;
   others[1].exact = false;
   others[2].include_metadata = false;
   others[3].nprobe = 1;
   others[4].recall = 0.5;
   others[5].filter = "{}";
+  others[6].exact = false;
+  others[6].bounded = true;
   for (const QueryOptions& options : others) {
     EXPECT_FALSE(ask(query, options).performance.from_answer_cache);
     EXPECT_TRUE(ask(query, options).performance.from_answer_cache);

@@ -5,9 +5,10 @@
 #include <numeric>
 
 #include "ann/kmeans.h"
+#include "ann/train_directions.h"
 #include "base/assert.h"
-#include "engine/fold.h"
 #include "engine/recall_fit.h"
+#include "engine/train.h"
 
 namespace varve::engine {
 namespace {
@@ -25,7 +26,7 @@ constexpr std::uint32_t kIsHeldOut = kDropped - 1;
 class Build {
  public:
   Build(const JobContext& job, const Spool& spool, const BuildOptions& options)
-      : job_(job), spool_(spool), options_(options), random_(options.seed) {}
+      : job_(job), spool_(spool), options_(options), random_(options.codes.seed) {}
 
   Result<Built> run() {
     double seconds = now();
@@ -101,33 +102,39 @@ class Build {
   void append_row(std::uint64_t number, std::vector<float>& values) const {
     const Spool::Row row = spool_.row(number);
     const std::size_t begin = values.size();
-    values.resize(begin + options_.dim);
+    values.resize(begin + options_.codes.dim);
     kernels::widen(row.rows, row.row, values.data() + begin);
-    if (options_.metric == Metric::cosine) normalise(values.data() + begin, options_.dim);
+    if (options_.codes.metric == Metric::cosine)
+      normalise(values.data() + begin, options_.codes.dim);
   }
 
   void choose_centroids() {
     if (options_.existing != nullptr) {
       centroids_ = options_.existing->centroids();
       ids_ = options_.existing->cluster_ids();
+      built_.directions = options_.existing->directions();
       return;
     }
-    const std::uint32_t clusters =
-        options_.clusters > 0 ? options_.clusters : ann::cluster_count(built_.rows, options_.dim);
-    const std::uint64_t row_bytes = options_.dim * sizeof(float);
+    const std::uint32_t clusters = options_.clusters > 0
+                                       ? options_.clusters
+                                       : ann::cluster_count(built_.rows, options_.codes.dim);
+    const std::uint64_t row_bytes = options_.codes.dim * sizeof(float);
+    // What codes learn takes some rows however few clusters there are.
+    const std::uint64_t for_codes = options_.codes.extra_words > 0 ? ann::kDirectionRows : 0;
     const std::uint64_t wanted =
-        std::min({clusters * kSampleRowsPerCluster, std::max(kSampleRowsMin, built_.rows / 4),
-                  kSampleBytesMax / row_bytes});
+        std::min({std::max(clusters * kSampleRowsPerCluster, for_codes),
+                  std::max(kSampleRowsMin, built_.rows / 4), kSampleBytesMax / row_bytes});
     report("train", 0, clusters, "clusters");
     std::vector<float> sample;
     const auto rows = sample_rows(wanted);
-    sample.reserve(rows.size() * options_.dim);
+    sample.reserve(rows.size() * options_.codes.dim);
     for (const std::uint64_t row : rows) append_row(row, sample);
     spool_.release();
-    built_.centroids = train_centroids(sample, options_.dim, clusters, options_.first_cluster,
-                                       options_.seed, *job_.env.compute);
-    centroids_ = ann::CentroidSet(built_.centroids.values, options_.dim);
+    built_.centroids = train_centroids(sample, options_.codes.dim, clusters, options_.first_cluster,
+                                       options_.codes.seed, *job_.env.compute);
+    centroids_ = ann::CentroidSet(built_.centroids.values, options_.codes.dim);
     ids_ = built_.centroids.clusters;
+    built_.directions = train_directions(sample, centroids_, options_.codes, *job_.env.compute);
     report("train", clusters, clusters, "clusters");
   }
 
@@ -136,7 +143,7 @@ class Build {
     std::vector<std::uint64_t>& rows = held_out_;
     for (std::size_t i = rows.size(); i > 1; --i) std::swap(rows[i - 1], rows[random_.below(i)]);
     return held_out_queries(
-        rows, options_.dim, options_.metric,
+        rows, options_.codes.dim, options_.codes.metric,
         [&](std::uint64_t row, std::vector<float>& values) { append_row(row, values); });
   }
 
@@ -148,8 +155,8 @@ class Build {
     for (std::size_t number = 0; number < spool_.block_count(); ++number) {
       const kernels::Rows block = spool_.block(number);
       const std::uint64_t first = spool_.block_begin(number);
-      const auto values = rows_for_clusters(block, options_.metric);
-      const kernels::MatrixView view{values.data(), block.count, options_.dim};
+      const auto values = rows_for_clusters(block, options_.codes.metric);
+      const kernels::MatrixView view{values.data(), block.count, options_.codes.dim};
       nearest.resize(block.count);
       centroids_.assign(view, nearest, {}, *job_.env.compute);
       for (std::size_t i = 0; i < block.count; ++i) {
@@ -190,7 +197,9 @@ class Build {
       }
     }
     clusters_ = {};
-    GroupWriter writer(job_, {options_.dim, options_.metric, options_.seed, options_.extra_words});
+    ann::CodeConfig codes = options_.codes;
+    codes.directions = built_.directions;
+    GroupWriter writer(job_, ann::CodeEncoder(codes));
     std::string scratch;
     for (std::size_t cluster = 0; cluster + 1 < begins.size(); ++cluster) {
       const auto rows =

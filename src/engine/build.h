@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "ann/code_encoder.h"
 #include "base/result.h"
 #include "engine/core.h"
 #include "engine/group_writer.h"
@@ -16,19 +17,20 @@
 namespace varve::engine {
 
 struct BuildOptions {
-  Metric metric = Metric::euclidean;
-  std::uint32_t dim = 0;
-  std::uint32_t clusters = 0;            // 0: from the number of rows
-  std::uint32_t first_cluster = 0;       // id of the first cluster that is trained
-  std::uint64_t seed = 1;                // of the manifest: codes depend on it
-  std::uint32_t extra_words = 0;         // of the manifest
-  const Generation* existing = nullptr;  // assign to its clusters instead of training new ones
+  ann::CodeConfig codes;            // of the manifest, without directions
+  std::uint32_t clusters = 0;       // 0: from the number of rows
+  std::uint32_t first_cluster = 0;  // id of the first cluster that is trained
+  // Assign to its clusters, and encode along its directions, instead of training new ones.
+  const Generation* existing = nullptr;
   ProgressSink progress;
 };
 
 struct Built {
   WrittenGroups written;
   format::Centroids centroids;  // empty if the existing ones were used
+  // Those that the rows are coded with.
+  std::shared_ptr<const kernels::Directions> directions =
+      std::make_shared<const kernels::Directions>();
   std::vector<format::ProbePoint> probe_table;
   std::uint64_t rows = 0;  // without those that a later row of the same key replaced
   double train_seconds = 0, assign_seconds = 0, write_seconds = 0;

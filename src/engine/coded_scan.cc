@@ -49,9 +49,10 @@ Status CodedScan::nearest(HeldSections& held, const RowScorer& scorer,
 
 Status CodedScan::nearest_by_codes(HeldSections& held, const RowScorer& scorer,
                                    std::span<const float> to_centroids, std::size_t capacity,
-                                   std::uint32_t extra_words, std::vector<Scored>& found) {
-  const auto padded_dim = static_cast<std::uint32_t>(rotated_.size());
-  extra_.set(rotated_.data(), kernels::extra_shape(padded_dim, extra_words));
+                                   const kernels::ExtraShape& shape,
+                                   const kernels::Directions& directions,
+                                   std::vector<Scored>& found) {
+  extra_.set(rotated_.data(), shape, directions);
   VARVE_CHECK(filter(held, to_centroids, capacity));
   put_nearest_first(capacity);
   compared_.clear();

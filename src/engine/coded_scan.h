@@ -36,11 +36,12 @@ class CodedScan {
     std::uint64_t id;
   };
   // The `capacity` nearest by their codes alone, in the order of ids. Rows without codes are
-  // compared themselves. Arguments as above. REQUIRES: start() was called; the codes have extra
-  // bits.
+  // compared themselves. Arguments as above; of the index, `directions` as many as the shape says.
+  // REQUIRES: start() was called; the codes have extra bits.
   Status nearest_by_codes(HeldSections& held, const RowScorer& scorer,
                           std::span<const float> to_centroids, std::size_t capacity,
-                          std::uint32_t extra_words, std::vector<Scored>& found);
+                          const kernels::ExtraShape& shape, const kernels::Directions& directions,
+                          std::vector<Scored>& found);
   // Rows whose values the last search looked at.
   std::size_t rows_compared() const { return rows_compared_; }
 

@@ -53,6 +53,7 @@ Result<KeySet> referenced(const Core& core, const format::Head& head) {
   for (const auto& segment : manifest.key_map) names.insert(segment.name);
   if (manifest.centroids) names.insert(manifest.centroids->name);
   if (manifest.stale) names.insert(manifest.stale->name);
+  if (manifest.directions) names.insert(manifest.directions->name);
   for (const auto& retired : head.retired) {
     names.insert(retired.list_name);
     VARVE_TRY(const auto list, read_retired(core.env, core.index, retired.list_name));

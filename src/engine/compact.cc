@@ -89,10 +89,7 @@ Result<JobCommit> prepare_rebuild(Core& core, const JobContext& job, const View&
   manifest.key_map.clear();
   manifest.probe_table.clear();
   BuildOptions options;
-  options.metric = manifest.metric;
-  options.dim = manifest.dim;
-  options.seed = manifest.seed;
-  options.extra_words = manifest.extra_words;
+  options.codes = code_config_of(manifest, nullptr);
   options.first_cluster = manifest.next_cluster;
   options.progress = progress;
   Built built;
@@ -105,6 +102,7 @@ Result<JobCommit> prepare_rebuild(Core& core, const JobContext& job, const View&
   manifest.fitted_rows = built.rows;
   built.centroids.dim = manifest.dim;
   VARVE_CHECK(set_centroids(job, built.centroids, edit));
+  VARVE_CHECK(set_directions(job, *built.directions, edit));
   VARVE_CHECK(add_key_map(job, generation, {}, std::move(built.written.locations), edit));
   VARVE_CHECK(set_stale(job, {}, edit));
   return JobCommit{std::move(manifest), view.tail->begin(), generation.manifest_name(), view.epoch,

@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <numeric>
+#include <optional>
 
 #include "ann/kmeans.h"
 #include "engine/collect.h"
 #include "engine/manifest_edit.h"
+#include "engine/train.h"
 
 namespace varve::engine {
 namespace {
@@ -93,11 +95,12 @@ Result<JobCommit> prepare_fold(const Core& core, const JobContext& job, const Vi
   ManifestEdit edit{generation.manifest(), {}};
   const std::uint32_t dim = edit.manifest.dim;
   VARVE_TRY(auto stale, mark_replaced(core, generation, net));
-  GroupWriter writer(job, encoder_of(edit.manifest));
+  std::optional<GroupWriter> writer;
   if (!net.upserts.empty()) {
     const auto values = vectors_for_clusters(net, dim, edit.manifest.metric);
     ann::CentroidSet centroids = generation.centroids();
     std::vector<std::uint32_t> cluster_ids = generation.cluster_ids();
+    auto directions = generation.directions();
     if (cluster_ids.empty()) {
       const auto trained =
           train_centroids(values, dim, ann::cluster_count(net.upserts.size(), dim),
@@ -107,12 +110,19 @@ Result<JobCommit> prepare_fold(const Core& core, const JobContext& job, const Vi
       edit.manifest.next_cluster += static_cast<std::uint32_t>(cluster_ids.size());
       edit.manifest.fitted_rows = net.upserts.size();
       centroids = ann::CentroidSet(trained.values, dim);
+      directions = train_directions(values, centroids, code_config_of(edit.manifest, nullptr),
+                                    *core.env.compute);
+      VARVE_CHECK(set_directions(job, *directions, edit));
     }
     std::vector<std::uint32_t> nearest(net.upserts.size());
     centroids.assign({values.data(), net.upserts.size(), dim}, nearest, {}, *core.env.compute);
-    VARVE_CHECK(write_upserts(net, nearest, cluster_ids, centroids, writer));
+    writer.emplace(job, ann::CodeEncoder(code_config_of(edit.manifest, directions)));
+    VARVE_CHECK(write_upserts(net, nearest, cluster_ids, centroids, *writer));
   }
-  VARVE_TRY(auto written, writer.finish());
+  WrittenGroups written;
+  if (writer) {
+    VARVE_TRY(written, writer->finish());
+  }
   edit.manifest.groups.insert(edit.manifest.groups.end(), written.groups.begin(),
                               written.groups.end());
   VARVE_CHECK(add_key_map(job, generation, stale, std::move(written.locations), edit));
@@ -132,22 +142,6 @@ void remove_folded(const Core& core, const View& view, format::LogPosition fold)
 }
 
 }  // namespace
-
-format::Centroids train_centroids(std::span<const float> rows, std::uint32_t dim,
-                                  std::uint32_t clusters, std::uint32_t first_id,
-                                  std::uint64_t seed, base::Pool& pool) {
-  const kernels::MatrixView sample{rows.data(), rows.size() / dim, dim};
-  const auto values = ann::kmeans(sample, dim, {.clusters = clusters, .seed = seed}, pool);
-  const ann::CentroidSet set(values, dim);
-  format::Centroids trained;
-  trained.dim = dim;
-  for (const std::uint32_t old : ann::locality_order(set, seed, pool)) {
-    const auto centroid = set.centroid(old);
-    trained.values.insert(trained.values.end(), centroid.begin(), centroid.end());
-    trained.clusters.push_back(first_id + static_cast<std::uint32_t>(trained.clusters.size()));
-  }
-  return trained;
-}
 
 Result<std::uint64_t> fold(Core& core) {
   base::Turn::Held held(core.maintenance);

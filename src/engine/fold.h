@@ -22,9 +22,4 @@ Result<std::uint64_t> fold_held(Core& core);
 // REQUIRES: core.maintenance.
 Status fold_for_import(Core& core, std::uint64_t import_job, format::LogPosition end);
 
-// Trains centroids for the rows of an index that has none. Ids count from `first_id`.
-format::Centroids train_centroids(std::span<const float> rows, std::uint32_t dim,
-                                  std::uint32_t clusters, std::uint32_t first_id,
-                                  std::uint64_t seed, base::Pool& pool);
-
 }  // namespace varve::engine

@@ -3,13 +3,16 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <set>
 #include <unordered_set>
 
+#include "ann/clustering.h"
 #include "codec/checksum.h"
 #include "engine/put_once.h"
 #include "format/envelope.h"
+#include "kernels/distance.h"
 
 namespace varve::engine {
 namespace {
@@ -146,6 +149,9 @@ class Check {
           format::decode_manifest((*object)->bytes, core_.index, head_.manifest_name);
       if (manifest && manifest->centroids) verified(*manifest->centroids, format::Kind::centroids);
       if (manifest && manifest->stale) verified(*manifest->stale, format::Kind::stale);
+      if (manifest && manifest->directions) {
+        verified(*manifest->directions, format::Kind::directions);
+      }
     }
     if (report_.findings.size() == before) finding("I5", head_.manifest_name, error.message);
   }
@@ -155,6 +161,7 @@ class Check {
     reach(head_.manifest_name);
     if (manifest.centroids) verified(*manifest.centroids, format::Kind::centroids);
     if (manifest.stale) verified(*manifest.stale, format::Kind::stale);
+    if (manifest.directions) verified(*manifest.directions, format::Kind::directions);
     for (const auto& ref : manifest.key_map) {
       const auto bytes = verified(ref, format::Kind::key_map);
       if (!bytes) continue;
@@ -216,6 +223,7 @@ class Check {
       finding("object", group.blob.name, error->message);
     }
     if (!rows || !ids || !metadata) return;
+    check_radius(group, part, (*rows)->rows);
     std::vector<float> values(generation_->manifest().dim);
     for (std::uint32_t row = 0; row < part.slot->ref.rows; ++row) {
       const Lsn& lsn = (*ids)->lsn(row);
@@ -233,6 +241,25 @@ class Check {
       if (tail_->newest(rows_.back().key, tail_->count())) continue;
       hash_.add(rows_.back().key, values, text);
       ++report_.live_keys;
+    }
+  }
+
+  // `bounded` answers rely on it.
+  void check_radius(const format::GroupRef& group, const PartView& part,
+                    const kernels::Rows& rows) {
+    const float radius = part.slot->ref.radius;
+    if (radius == 0) return;
+    const auto& ids = generation_->cluster_ids();
+    const auto id = std::find(ids.begin(), ids.end(), part.slot->ref.cluster);
+    const auto centroid =
+        generation_->centroids().centroid(static_cast<std::size_t>(id - ids.begin()));
+    std::vector<float> values(rows.dim);
+    for (std::size_t row = 0; row < rows.count; ++row) {
+      ann::widen_for_ranking(rows.sub(row, 1), generation_->manifest().metric, values.data());
+      const float squared = kernels::squared_l2_one(values.data(), centroid.data(), rows.dim);
+      if (std::sqrt(squared) <= radius) continue;
+      finding("object", group.blob.name,
+              fmt::format("part {} row {}: lies beyond the radius", part.slot->ref.id, row));
     }
   }
 

@@ -121,6 +121,31 @@ Result<base::Bytes> read_blob(const Env& env, const format::BlobRef& ref) {
   return object->bytes;
 }
 
+namespace {
+
+// They are the same for as long as the index is not built anew.
+Result<std::shared_ptr<const kernels::Directions>> load_directions(const Env& env,
+                                                                   const format::Uuid& index,
+                                                                   const format::Manifest& manifest,
+                                                                   const Generation* previous) {
+  const format::BlobRef& ref = *manifest.directions;
+  if (previous != nullptr && previous->manifest().directions &&
+      previous->manifest().directions->name == ref.name) {
+    return previous->directions();
+  }
+  VARVE_TRY(const auto bytes, read_blob(env, ref));
+  VARVE_TRY(auto directions, format::decode_directions(bytes, manifest.dim, index, ref.name));
+  const std::uint32_t words_a_bit = directions.padded_dim() / 64;
+  if (manifest.extra_words < words_a_bit + directions.count() / kernels::kDirectionsStep) {
+    return fail(ErrorKind::corrupt,
+                fmt::format("object '{}': {} directions are too many for {} words", ref.name,
+                            directions.count(), manifest.extra_words));
+  }
+  return std::make_shared<const kernels::Directions>(std::move(directions));
+}
+
+}  // namespace
+
 Result<std::shared_ptr<Generation>> Generation::load(const Env& env, const format::Uuid& index,
                                                      const format::Head& head,
                                                      const Generation* previous) {
@@ -151,6 +176,9 @@ Result<std::shared_ptr<Generation>> Generation::load(const Env& env, const forma
     VARVE_TRY(auto bytes, read_blob(env, *manifest.stale));
     VARVE_TRY(generation->stale_, format::decode_stale(bytes, index, manifest.stale->name));
   }
+  if (manifest.directions) {
+    VARVE_TRY(generation->directions_, load_directions(env, index, manifest, previous));
+  }
   VARVE_CHECK(generation->index_parts(previous));
   return generation;
 }
@@ -178,6 +206,12 @@ Status Generation::index_parts(const Generation* previous) {
       parts_.push_back(std::move(view));
       centroid_of_part.push_back(centroid->second);
     }
+  }
+  radii_.assign(cluster_ids_.size(), 0);
+  for (std::size_t part = 0; part < parts_.size(); ++part) {
+    const float radius = parts_[part].slot->ref.radius;
+    float& most = radii_[centroid_of_part[part]];
+    most = std::max(most, radius > 0 ? radius : std::numeric_limits<float>::infinity());
   }
   cluster_begins_.assign(cluster_ids_.size() + 1, 0);
   for (const std::uint32_t centroid : centroid_of_part) ++cluster_begins_[centroid + 1];

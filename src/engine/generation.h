@@ -25,6 +25,8 @@
 #include "format/group.h"
 #include "format/head.h"
 #include "format/manifest.h"
+#include "kernels/directions.h"
+#include "kernels/extra_codes.h"
 #include "kernels/rotation.h"
 
 namespace varve::engine {
@@ -139,6 +141,9 @@ class Generation {
   std::span<const PartView> parts() const { return parts_; }
   // Indexes into parts() of the cluster of centroid `i`.
   std::span<const std::uint32_t> parts_of(std::size_t centroid) const;
+  // No row of the cluster of centroid `i` lies farther from it, as clusters see rows; infinity if
+  // that is not known.
+  float radius_of(std::size_t centroid) const { return radii_[centroid]; }
   // Whether the cluster of centroid `i` lies in more parts than its bytes need.
   bool is_scattered(std::size_t centroid) const;
   std::optional<std::uint32_t> part_by_id(std::uint64_t id) const;
@@ -148,6 +153,13 @@ class Generation {
   const kernels::Rotation* rotation() const { return rotation_ ? &*rotation_ : nullptr; }
   // REQUIRES: rotation().
   const ann::CentroidRanking& ranking() const { return ranking_; }
+  // Of section C. REQUIRES: rotation(), and that the index has that section.
+  kernels::ExtraShape extra_shape() const {
+    return kernels::extra_shape(rotation_->padded_dim(), manifest_.extra_words,
+                                directions_->count());
+  }
+  // Along which codes keep their error; empty if they do not.
+  const std::shared_ptr<const kernels::Directions>& directions() const { return directions_; }
 
   // All sections, held in memory while the index is pinned; null while it is not.
   std::shared_ptr<const ResidentSections> resident() const;
@@ -213,10 +225,13 @@ class Generation {
   std::vector<std::uint32_t> cluster_ids_;
   format::StaleRows stale_;
   std::optional<kernels::Rotation> rotation_;
+  std::shared_ptr<const kernels::Directions> directions_ =
+      std::make_shared<const kernels::Directions>();
   ann::CentroidRanking ranking_;  // borrows centroids_
   std::vector<PartView> parts_;
   std::vector<std::uint32_t> cluster_parts_;   // grouped by centroid
   std::vector<std::uint32_t> cluster_begins_;  // one more than centroids
+  std::vector<float> radii_;                   // of each centroid
   std::unordered_map<std::uint64_t, std::uint32_t> part_numbers_;
 
   mutable base::Turn lazy_;  // one thread builds what follows

@@ -1,17 +1,36 @@
 #include "engine/group_writer.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
+#include "ann/clustering.h"
 #include "base/assert.h"
 #include "base/random.h"
 #include "format/attributes.h"
+#include "kernels/distance.h"
 
 namespace varve::engine {
 namespace {
 
 // Fewer rows have no codes: a block of 32 is written and scanned whole.
 constexpr std::size_t kCodedRowsMin = 4;
+
+// Squares of what is shorter are lost in float32.
+constexpr float kLostDistance = 1e-17F;
+
+// As PartRef::radius; 0 if it overflows.
+float radius_of(const kernels::Rows& rows, Metric metric, std::span<const float> centroid) {
+  std::vector<float> row(rows.dim);
+  float largest = 0;
+  for (std::size_t i = 0; i < rows.count; ++i) {
+    ann::widen_for_ranking(rows.sub(i, 1), metric, row.data());
+    const float squared = kernels::squared_l2_one(row.data(), centroid.data(), rows.dim);
+    if (!std::isfinite(squared)) return 0;
+    largest = std::max(largest, squared);
+  }
+  return std::sqrt(largest) * (1 + kernels::distance_error(rows.dim)) + kLostDistance;
+}
 
 }  // namespace
 
@@ -97,6 +116,7 @@ std::vector<GroupWriter::Encoded> GroupWriter::encode_pending(std::span<const Te
   std::vector<Encoded> encoded(pending_.size());
   job_.env.compute->parallel_for(pending_.size(), [&](std::size_t i) {
     encode_codes(pending_[i], encoded[i]);
+    encoded[i].radius = radius_of(rows_of(pending_[i]), encoder_.metric(), pending_[i].centroid);
     if (!pending_[i].has_metadata) return;
     encoded[i].attributes = format::encode_row_attributes(texts[i].metadata);
   });
@@ -118,6 +138,7 @@ Status GroupWriter::flush() {
     part.codes = encoded[i].codes.span();
     part.extra = encoded[i].extra.span();
     part.attributes = encoded[i].attributes;
+    part.radius = encoded[i].radius;
     if (!part.codes.empty()) part.code_kind = format::CodeKind::signs;
     part.keys = texts[i].keys;
     part.lsns = draft.lsns;

@@ -79,6 +79,7 @@ class GroupWriter {
   struct Encoded {
     base::Buffer codes, extra;
     base::Bytes attributes;
+    float radius = 0;
   };
   std::vector<Encoded> encode_pending(std::span<const Texts> texts) const;
   void encode_codes(const Draft& draft, Encoded& encoded) const;

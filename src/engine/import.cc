@@ -108,11 +108,8 @@ class Import {
   Status build_and_commit(const format::Job& job, const Spool& spool) {
     VARVE_TRY(const View base, core_.reader.refresh());
     BuildOptions build_options;
-    build_options.metric = config_.metric;
-    build_options.dim = config_.dim;
+    build_options.codes = code_config_of(base.generation->manifest(), nullptr);
     build_options.clusters = options_.clusters;
-    build_options.seed = base.generation->manifest().seed;
-    build_options.extra_words = base.generation->manifest().extra_words;
     build_options.progress = options_.progress;
     if (!base.generation->cluster_ids().empty()) build_options.existing = base.generation.get();
     const JobContext context = core_.job(job.id);
@@ -181,6 +178,11 @@ class Import {
       }
       return groups;
     }
+    // Codes along other directions than those of the index would say something else.
+    if (!ids.empty() && built.directions->count() + generation.directions()->count() > 0) {
+      return fail(ErrorKind::unavailable, "the index got clusters while the rows were assigned",
+                  "import again");
+    }
     const std::uint32_t first = edit.manifest.next_cluster;
     format::Centroids all;
     all.dim = config_.dim;
@@ -197,6 +199,7 @@ class Import {
     edit.manifest.fitted_rows = built.rows;
     edit.manifest.probe_table = built.probe_table;
     VARVE_CHECK(set_centroids(context, all, edit));
+    VARVE_CHECK(set_directions(context, *built.directions, edit));
     return groups;
   }
 

@@ -18,6 +18,7 @@ void describe_storage(const Core& core, const View& view, IndexInfo& info) {
   for (const auto& segment : manifest.key_map) info.stored_bytes += segment.bytes;
   if (manifest.centroids) info.stored_bytes += manifest.centroids->bytes;
   if (manifest.stale) info.stored_bytes += manifest.stale->bytes;
+  if (manifest.directions) info.stored_bytes += manifest.directions->bytes;
   for (const auto& batch : view.tail->batches_from(view.tail->begin())) {
     info.log_bytes +=
         format::envelope_header_bytes(core.names.log(batch->position)) + batch->bytes.size();

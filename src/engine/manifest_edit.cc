@@ -93,6 +93,18 @@ Status set_centroids(const JobContext& job, const format::Centroids& centroids,
   return {};
 }
 
+Status set_directions(const JobContext& job, const kernels::Directions& directions,
+                      ManifestEdit& edit) {
+  if (edit.manifest.directions) edit.replaced.push_back(edit.manifest.directions->name);
+  edit.manifest.directions.reset();
+  if (directions.count() == 0) return {};
+  const NewBlob blob = name_blob(job);
+  VARVE_TRY(
+      edit.manifest.directions,
+      write(job, blob, format::encode_directions(directions, job.index, blob.name, blob.nonce)));
+  return {};
+}
+
 void count_rows(const format::StaleRows& stale, format::Manifest& manifest) {
   std::uint64_t rows = 0, dead = 0;
   for (const auto& group : manifest.groups) {

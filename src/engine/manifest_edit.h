@@ -20,9 +20,10 @@ struct ManifestEdit {
   std::vector<std::string> replaced;
 };
 
-// What encodes the rows of an index.
-inline ann::CodeEncoder encoder_of(const format::Manifest& manifest) {
-  return {manifest.dim, manifest.metric, manifest.seed, manifest.extra_words};
+inline ann::CodeConfig code_config_of(const format::Manifest& manifest,
+                                      std::shared_ptr<const kernels::Directions> directions) {
+  return {manifest.dim, manifest.metric, manifest.seed, manifest.extra_words,
+          std::move(directions)};
 }
 
 // Adds a key map segment for `locations`. Segments at the end that are not much larger are merged
@@ -36,6 +37,11 @@ Status set_stale(const JobContext& job, format::StaleRows stale, ManifestEdit& e
 
 // Replaces the centroids.
 Status set_centroids(const JobContext& job, const format::Centroids& centroids, ManifestEdit& edit);
+
+// Replaces the directions; empty ones leave none. REQUIRES: no part is left that was coded with
+// others.
+Status set_directions(const JobContext& job, const kernels::Directions& directions,
+                      ManifestEdit& edit);
 
 // Recounts live and stale rows from the parts and the bitmap, and moves next_part past all of them.
 void count_rows(const format::StaleRows& stale, format::Manifest& manifest);

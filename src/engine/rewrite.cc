@@ -4,8 +4,8 @@
 
 #include "ann/kmeans.h"
 #include "base/random.h"
-#include "engine/fold.h"
 #include "engine/manifest_edit.h"
+#include "engine/train.h"
 
 namespace varve::engine {
 namespace {
@@ -29,7 +29,7 @@ class Rewrite {
         edit_{generation_.manifest(), {}},
         rows_(core.env, generation_),
         plan_(generation_, extent, rows_, *core.env.compute),
-        writer_(job, encoder_of(edit_.manifest)),
+        writer_(job, ann::CodeEncoder(code_config_of(edit_.manifest, generation_.directions()))),
         report_(report) {}
 
   Result<format::Manifest> run() {

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "engine/fold.h"
+#include "engine/train.h"
 
 namespace varve::engine {
 namespace {

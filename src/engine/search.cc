@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <deque>
+#include <limits>
 #include <string>
 
 #include "engine/coded_scan.h"
@@ -105,10 +106,8 @@ class Search {
     scratch.best.clear();
     scan_tail();
     VARVE_CHECK(scan());
-    while (needs_more()) {
-      visits_.widen();
-      VARVE_CHECK(scan());
-    }
+    while (visit_more()) VARVE_CHECK(scan());
+    if (options_.bounded && !has_every_row_) cost_.certainty = Certainty::bounded;
     if (view_.resident != nullptr) section_counts().tiers[0] += visits_.parts();
     cost_.scan_us = laps.lap();
     VARVE_CHECK(finish(result.hits));
@@ -136,10 +135,26 @@ class Search {
     cost_.tier_reads[tiers].reads = now.loads - before.loads;
   }
 
-  // The log may have replaced the rows of the clusters visited, or k asks for more than they hold.
-  bool needs_more() const {
-    return !has_every_row_ && !visits_.sees_every_match() && !options_.nprobe &&
-           scratch.best.size() < options_.k;
+  bool visit_more() {
+    if (has_every_row_ || visits_.sees_every_match()) return false;
+    if (options_.bounded) return visits_.widen_to(farthest());
+    // The log may have replaced the rows of the clusters visited, or k asks for more than they
+    // hold.
+    if (options_.nprobe || scratch.best.size() >= options_.k) return false;
+    visits_.widen();
+    return true;
+  }
+
+  // The Euclidean distance of the k-th candidate, as clusters see rows.
+  double farthest() const {
+    std::vector<Candidate>& best = scratch.best;
+    if (best.size() < options_.k) return std::numeric_limits<double>::infinity();
+    const auto last = best.begin() + static_cast<std::ptrdiff_t>(options_.k - 1);
+    std::nth_element(best.begin(), last, best.end(), [](const Candidate& a, const Candidate& b) {
+      return a.distance < b.distance;
+    });
+    const bool is_cosine = generation_.manifest().metric == Metric::cosine;
+    return std::sqrt(std::max(0.0, is_cosine ? 2 * last->distance : last->distance));
   }
 
   // --- which rows ---
@@ -147,7 +162,8 @@ class Search {
   enum class Way : std::uint8_t { codes_only, codes, matches, all };
   Way choose_way() const {
     if (options_.codes_only && generation_.rotation() != nullptr) return Way::codes_only;
-    const bool by_codes = !visits_.sees_every_match() && generation_.rotation() != nullptr &&
+    const bool by_codes = !options_.bounded && !visits_.sees_every_match() &&
+                          generation_.rotation() != nullptr &&
                           visits_.uncoded_rows() * kUncodedShareMax <= visits_.live_rows();
     const bool few = filter_ != nullptr && visits_.live_rows() * kMatchShareMax <= visits_.rows();
     // Codes say which rows need not be read at all.
@@ -184,7 +200,8 @@ class Search {
     CodedScan& coded = scratch.coded;
     if (way == Way::codes_only) {
       VARVE_CHECK(coded.nearest_by_codes(held_, scorer_, visits_.to_centroids(), capacity,
-                                         generation_.manifest().extra_words, scratch.scored));
+                                         generation_.extra_shape(), *generation_.directions(),
+                                         scratch.scored));
       cost_.rows_compared = coded.rows_compared();
       scratch.ids.clear();
       for (const auto& one : scratch.scored) scratch.ids.push_back(one.id);
@@ -194,7 +211,8 @@ class Search {
     } else if (way == Way::matches) {
       scratch.match.nearest(scorer_, capacity, scratch.ids);
     } else {
-      scratch.full.nearest(held_, scorer_, capacity, has_every_row_, scratch.ids);
+      scratch.full.nearest(held_, scorer_, capacity, has_every_row_ || options_.bounded,
+                           scratch.ids);
     }
     return take_candidates(way, capacity);
   }

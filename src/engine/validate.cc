@@ -158,6 +158,9 @@ Status validate_query(std::span<const float> query, const QueryOptions& options,
                 fmt::format("recall {} is not above 0 and at most 1", options.recall));
   }
   if (options.nprobe && *options.nprobe == 0) return fail(ErrorKind::invalid, "nprobe is 0");
+  if (options.bounded && (options.nprobe || options.exact || options.codes_only)) {
+    return fail(ErrorKind::invalid, "bounded goes with none of nprobe, exact and codes_only");
+  }
   if (options.codes_only && options.exact) {
     return fail(ErrorKind::invalid, "codes_only gives no exact answer");
   }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "engine/generation.h"
 #include "format/part.h"
@@ -41,6 +42,9 @@ void raise_to_rows_min(const Generation& generation, double recall, ann::ProbePl
   plan.nprobe = std::max(plan.nprobe, plan.nprobe_min);
 }
 
+// What rounding to unit length moves a vector by, with room to spare.
+constexpr double kUnitError = 1e-6;
+
 std::size_t few_matches(std::uint32_t k) {
   return std::max(kFewMatches, kFewMatchesPerK * std::size_t{k});
 }
@@ -50,6 +54,7 @@ std::size_t few_matches(std::uint32_t k) {
 Status Visits::choose(const Question& question) {
   question_ = question;
   ranked_.clear();
+  least_distances_.clear();
   VARVE_TRY(const bool is_chosen, visit_few_matches());
   if (is_chosen) return {};
   const Generation& generation = this->generation();
@@ -73,6 +78,43 @@ Status Visits::choose(const Question& question) {
 }
 
 void Visits::widen() { visit(clusters_ * kWidenFactor); }
+
+// By the triangle inequality.
+void Visits::find_least_distances() {
+  const Generation& generation = this->generation();
+  const ann::CentroidSet& centroids = generation.centroids();
+  least_distances_.resize(centroids.size());
+  const kernels::Rows rows =
+      kernels::rows_of(centroids.values().data(), centroids.size(), centroids.dim());
+  kernels::squared_l2(question_.query, rows, least_distances_.data());
+  const float error = kernels::distance_error(centroids.dim());
+  for (std::size_t i = 0; i < centroids.size(); ++i) {
+    const float to_centroid = std::sqrt(least_distances_[i]) * (1 - error);
+    const float least = to_centroid - generation.radius_of(i);
+    // What overflows proves nothing.
+    least_distances_[i] =
+        std::isfinite(to_centroid) ? least : -std::numeric_limits<float>::infinity();
+  }
+}
+
+bool Visits::widen_to(double distance) {
+  if (sees_every_match_) return false;
+  if (least_distances_.empty()) find_least_distances();
+  seen_.assign(least_distances_.size(), 0);
+  for (const auto& [squared, index] : ranked_) seen_[index] = 1;
+  const std::size_t before = ranked_.size();
+  for (std::uint32_t i = 0; i < least_distances_.size(); ++i) {
+    const bool is_proved =
+        static_cast<double>(least_distances_[i]) > distance * (1 + kUnitError) + kUnitError;
+    if (seen_[i] == 0 && !is_proved) ranked_.push_back({least_distances_[i], i});
+  }
+  if (ranked_.size() == before) return false;
+  begin(ranked_.size());
+  sees_every_match_ = ranked_.size() == least_distances_.size();
+  for (const auto& [squared, index] : ranked_) add_cluster(index, squared);
+  held_.start(*question_.env, *question_.view, parts_);
+  return true;
+}
 
 // --- few rows match ---
 
@@ -205,7 +247,8 @@ void Visits::add_part(std::uint32_t number, float to_centroid) {
 
 Status Visits::visit_matches() {
   VARVE_CHECK(apply_filter());
-  while (!sees_every_match_ && !question_.options->nprobe) {
+  const QueryOptions& options = *question_.options;
+  while (!sees_every_match_ && !options.nprobe && !options.bounded) {
     const std::size_t more = clusters_for_matches();
     const double worth = static_cast<double>(clusters_) * (1 + kWidenShareMin);
     if (static_cast<double>(more) < worth) return {};

@@ -40,6 +40,9 @@ class Visits {
   Status visit_matches();
   // Several times as many clusters. REQUIRES: not sees_every_match().
   void widen();
+  // Those besides that may hold rows no farther from the query than `distance` (Euclidean, as
+  // clusters see rows). False: there are none.
+  bool widen_to(double distance);
 
   HeldSections& held() { return held_; }
   std::size_t parts() const { return parts_.size(); }
@@ -66,6 +69,7 @@ class Visits {
   void visit_ranked(const ann::ProbePlan& plan);
   void rank(const ann::ProbePlan& plan);
   void begin(std::size_t clusters);
+  void find_least_distances();
   void add_cluster(std::size_t centroid, float to_centroid);
   void add_part(std::uint32_t number, float to_centroid);
   Status apply_filter();
@@ -75,6 +79,8 @@ class Visits {
   Question question_;
   std::vector<ann::CentroidSet::Ranked> ranked_;
   std::vector<std::uint8_t> seen_;  // clusters
+  // Of each cluster, below the distance of any of its rows; empty until asked for.
+  std::vector<float> least_distances_;
   std::vector<std::uint32_t> cluster_ids_;
   PartMatches matches_;
   // Place by place: numbers of parts, squared distances to their centroids.

@@ -1,5 +1,5 @@
-// The smaller immutable objects: centroids, key map segments, stale-row bitmaps, retired lists, and
-// the catalog of a bucket (which is mutable).
+// The smaller immutable objects: centroids, directions, key map segments, stale-row bitmaps,
+// retired lists, and the catalog of a bucket (which is mutable).
 #pragma once
 
 #include <cstdint>
@@ -15,6 +15,7 @@
 #include "base/random.h"
 #include "base/result.h"
 #include "format/uuid.h"
+#include "kernels/directions.h"
 
 namespace varve::format {
 
@@ -29,6 +30,15 @@ base::Bytes encode_centroids(const Centroids& centroids, const Uuid& index, std:
                              base::Nonce nonce);
 Result<Centroids> decode_centroids(const base::Bytes& object, std::uint32_t dim, const Uuid& index,
                                    std::string_view name);
+
+// --- directions ---
+
+// REQUIRES: not empty.
+base::Bytes encode_directions(const kernels::Directions& directions, const Uuid& index,
+                              std::string_view name, base::Nonce nonce);
+// `dim`: of the index, not rotated.
+Result<kernels::Directions> decode_directions(const base::Bytes& object, std::uint32_t dim,
+                                              const Uuid& index, std::string_view name);
 
 // --- key map ---
 //

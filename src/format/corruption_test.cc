@@ -16,7 +16,8 @@ class Corruption : public testing::TestWithParam<std::size_t> {
   }
   // An object whose envelope is right and whose body is this.
   Result<bool> decode_body(std::string_view body) const {
-    const Identity identity{sample_.kind, sample_.index, sample_.name, base::Nonce{1, 2}};
+    const Identity identity{sample_.kind, sample_.index, sample_.name, base::Nonce{1, 2},
+                            static_cast<std::uint16_t>(bytes_[8])};
     return sample_.decode(encode_envelope(identity, base::as_bytes(body)), sample_.index,
                           sample_.name);
   }

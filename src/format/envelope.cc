@@ -77,6 +77,8 @@ std::string_view to_string(Kind kind) {
       return "key_map";
     case Kind::stale:
       return "stale";
+    case Kind::directions:
+      return "directions";
     case Kind::retired:
       return "retired";
   }

@@ -3,7 +3,7 @@
 //
 //   offset  bytes  field
 //        0      8  magic "VARVE\r\n\x1a"
-//        8      2  format version, 1
+//        8      2  format version, 1 to kVersionMax
 //       10      2  kind
 //       12      4  header bytes: offset of the body, a multiple of 64
 //       16     16  index uuid (zero for a catalog)
@@ -42,13 +42,15 @@ enum class Kind : std::uint16_t {
   key_map = 8,
   stale = 9,
   retired = 10,
+  directions = 11,
 };
 std::string_view to_string(Kind kind);
 
 // 1: everything. 2: groups with codes, and manifests that list such groups. 3: the same of
-// attributes. 4: the same of extra bits, and manifests of indexes that have them. An object gets
-// the least version that can say what it says.
-inline constexpr std::uint16_t kVersionMax = 4;
+// attributes. 4: the same of extra bits, and manifests of indexes that have them. 5: directions,
+// and manifests of indexes that have them. An object gets the least version that can say what it
+// says.
+inline constexpr std::uint16_t kVersionMax = 5;
 
 struct Identity {
   Kind kind = Kind::head;

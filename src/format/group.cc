@@ -61,6 +61,7 @@ PartRef draft_part(const PartInput& input, Draft& draft) {
   part.cluster = input.cluster;
   part.row_type = input.rows.type;
   part.row_stride = row_stride_bytes(input.rows.dim, input.rows.type);
+  part.radius = round_radius(input.radius);
   const std::uint64_t row_bytes = std::uint64_t{input.rows.count} * part.row_stride;
   VARVE_ASSERT(row_bytes <= 0xFFFFFFFFU);
   part.rows = static_cast<std::uint32_t>(input.rows.count);

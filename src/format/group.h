@@ -38,6 +38,7 @@ struct PartInput {
   std::span<const std::byte> codes = {};
   std::span<const std::byte> extra = {};
   base::Bytes attributes = {};
+  float radius = 0;  // as PartRef::radius, rounded up when it is stored
 };
 
 // Bytes of section A for so many rows, which are at least 1: whole blocks of 32.

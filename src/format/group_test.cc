@@ -29,6 +29,7 @@ void expect_same(const base::Bytes& object, const PartRef& part, const PartInput
   EXPECT_TRUE(same(section(Section::attributes), input.attributes));
   const auto rows = view_rows(section(Section::rows), part, input.rows.dim, "test");
   EXPECT_EQ(part.code_kind, input.code_kind);
+  EXPECT_EQ(part.radius, round_radius(input.radius));
   EXPECT_TRUE(same(section(Section::codes), input.codes));
   EXPECT_TRUE(same(section(Section::extra), input.extra));
   ASSERT_TRUE(rows.has_value()) << rows.error().message;
@@ -42,6 +43,21 @@ void expect_same(const base::Bytes& object, const PartRef& part, const PartInput
     for (std::size_t b = row_bytes; b < part.row_stride; ++b) {
       ASSERT_EQ(rows->row(i)[b], std::byte{0});
     }
+  }
+}
+
+TEST(Group, ARadiusIsRoundedUp) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  for (const float radius : {1e-30F, 0.1F, 1.0F, 3.3333F, 65535.9F, 1e30F}) {
+    const float stored = round_radius(radius);
+    EXPECT_GE(stored, radius);
+    EXPECT_LE(stored, radius * 1.00002F);
+    EXPECT_EQ(round_radius(stored), stored);
+  }
+  // Not known.
+  for (const float radius : {0.0F, -1.0F, kInfinity, std::numeric_limits<float>::max(),
+                             std::numeric_limits<float>::quiet_NaN()}) {
+    EXPECT_EQ(round_radius(radius), 0.0F) << radius;
   }
 }
 
@@ -111,11 +127,14 @@ TEST(Group, HasTheLeastVersionThatCanSayIt) {
     std::uint16_t version;
   } cases[] = {{0, false, 1}, {1, false, 2}, {0, true, 3}, {1, true, 3}, {2, false, 4}};
   for (const auto& [bits, metadata, version] : cases) {
-    const OwnedPart part = sample_part(sampler, 40, 65, kernels::RowType::u8, metadata, bits);
-    const EncodedGroup group = encode_group({&part.input, 1}, Uuid{}, kName, sampler.nonce());
-    const auto envelope = decode_envelope(group.object, Kind::group, Uuid{}, kName);
-    ASSERT_TRUE(envelope.has_value()) << envelope.error().message;
-    EXPECT_EQ(envelope->identity.version, version);
+    OwnedPart part = sample_part(sampler, 40, 65, kernels::RowType::u8, metadata, bits);
+    for (const float radius : {0.0F, 1.5F}) {
+      part.input.radius = radius;
+      const EncodedGroup group = encode_group({&part.input, 1}, Uuid{}, kName, sampler.nonce());
+      const auto envelope = decode_envelope(group.object, Kind::group, Uuid{}, kName);
+      ASSERT_TRUE(envelope.has_value()) << envelope.error().message;
+      EXPECT_EQ(envelope->identity.version, radius > 0 ? 5 : version);
+    }
   }
 }
 

@@ -51,23 +51,32 @@ GroupRef read_group(Reader& reader, const Manifest& manifest) {
   return group;
 }
 
-void read_head(Reader& reader, Manifest& manifest) {
+struct Head {
+  bool has_directions = false;
+};
+
+Head read_head(Reader& reader, std::uint16_t version, Manifest& manifest) {
+  Head head;
   manifest.dim = reader.u32("dimension");
   if (manifest.dim < 1 || manifest.dim > kDimMax) reader.fail("dimension", "out of range");
   manifest.metric = static_cast<Metric>(reader.choice(1, 2, "metric"));
-  reader.zeros(3, "reserved");
+  reader.zeros(1, "reserved");
+  head.has_directions = reader.choice(0, version >= 5 ? 1 : 0, "has directions") == 1;
+  reader.zeros(1, "reserved");
   manifest.seed = reader.u64("seed");
   manifest.next_part = reader.u64("next part");
   manifest.next_cluster = reader.u32("next cluster");
   manifest.extra_words = reader.u32("words of extra bits");
   const std::uint32_t words_a_bit = kernels::rotated_dim(manifest.dim) / 64;
   const bool fits = manifest.extra_words >= words_a_bit && manifest.extra_words <= 7 * words_a_bit;
-  if (manifest.extra_words != 0 && !fits) reader.fail("words of extra bits", "out of range");
+  const bool may_be = manifest.extra_words == 0 || (fits && version >= 4);
+  if (!may_be) reader.fail("words of extra bits", "out of range");
   manifest.live_rows = reader.u64("live rows");
   manifest.stale_rows = reader.u64("stale rows");
   manifest.fitted_rows = reader.u64("fitted rows");
   manifest.bucket = std::string(reader.text(kLabelBytesMax, "bucket"));
   manifest.index = std::string(reader.text(kLabelBytesMax, "index"));
+  return head;
 }
 
 ProbePoint read_probe(Reader& reader) {
@@ -100,7 +109,9 @@ base::Bytes encode_manifest(const Manifest& manifest, const Uuid& index, std::st
   Writer writer(name, 4096);
   writer.u32(manifest.dim);
   writer.u8(static_cast<std::uint8_t>(manifest.metric));
-  writer.zeros(3);
+  writer.zeros(1);
+  writer.u8(manifest.directions ? 1 : 0);
+  writer.zeros(1);
   writer.u64(manifest.seed);
   writer.u64(manifest.next_part);
   writer.u32(manifest.next_cluster);
@@ -112,6 +123,7 @@ base::Bytes encode_manifest(const Manifest& manifest, const Uuid& index, std::st
   writer.text(manifest.index);
   write_optional(writer, manifest.centroids);
   write_optional(writer, manifest.stale);
+  if (manifest.directions) write_blob(writer, *manifest.directions);
   writer.u32(static_cast<std::uint32_t>(manifest.key_map.size()));
   for (const BlobRef& segment : manifest.key_map) write_blob(writer, segment);
   writer.u32(static_cast<std::uint32_t>(manifest.probe_table.size()));
@@ -127,7 +139,7 @@ base::Bytes encode_manifest(const Manifest& manifest, const Uuid& index, std::st
     writer.u32(static_cast<std::uint32_t>(group.parts.size()));
     for (const PartRef& part : group.parts) write_part(writer, part);
   }
-  std::uint16_t version = manifest.extra_words > 0 ? 4 : 1;
+  std::uint16_t version = manifest.directions ? 5 : manifest.extra_words > 0 ? 4 : 1;
   for (const GroupRef& group : manifest.groups) {
     for (const PartRef& part : group.parts) version = std::max(version, part_version(part));
   }
@@ -140,9 +152,10 @@ Result<Manifest> decode_manifest(const base::Bytes& object, const Uuid& index,
   const std::string context = fmt::format("object {}", name);
   Reader reader(envelope.body, context);
   Manifest manifest;
-  read_head(reader, manifest);
+  const Head head = read_head(reader, envelope.identity.version, manifest);
   manifest.centroids = read_optional(reader, "centroids");
   manifest.stale = read_optional(reader, "stale");
+  if (head.has_directions) manifest.directions = read_blob(reader, "directions");
   const std::size_t segments = reader.count(kBlobBytesMin, "key map segments");
   manifest.key_map.reserve(segments);
   for (std::size_t i = 0; i < segments && reader.ok(); ++i) {

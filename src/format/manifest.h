@@ -54,11 +54,17 @@ struct PartRef {
   kernels::RowType row_type = kernels::RowType::f32;
   std::uint32_t row_stride = 0;  // bytes
   CodeKind code_kind = CodeKind::none;
+  // No row lies farther from the centroid of the cluster (both as clusters see them; not squared);
+  // 0: not known. A value that round_radius() gives.
+  float radius = 0;
   std::array<SectionRef, kSectionCount> sections{};
 
   const SectionRef& section(Section s) const { return sections[static_cast<std::size_t>(s)]; }
   SectionRef& section(Section s) { return sections[static_cast<std::size_t>(s)]; }
 };
+
+// The least radius that can be stored and is not below `radius`; 0 if there is none.
+float round_radius(float radius);
 
 // An immutable object and how to recognise it.
 struct BlobRef {
@@ -88,6 +94,8 @@ struct Manifest {
   std::uint64_t seed = 0;  // of rotation and sampling
   // Of each row with codes in section C (kernels/extra_codes.h); 0: there is no section C.
   std::uint32_t extra_words = 0;
+  // Of the errors in section C (kernels/directions.h); absent if none are stored there.
+  std::optional<BlobRef> directions;
   std::uint64_t next_part = 1;
   std::uint32_t next_cluster = 0;
   std::uint64_t live_rows = 0;  // rows in clusters that are not stale

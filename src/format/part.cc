@@ -2,9 +2,13 @@
 
 #include <fmt/format.h>
 
+#include <bit>
+#include <cmath>
+
 #include "format/group.h"
 #include "kernels/extra_codes.h"
 #include "kernels/rotation.h"
+#include "kernels/short_floats.h"
 #include "kernels/sign_codes.h"
 
 namespace varve::format {
@@ -24,7 +28,7 @@ SectionRef read_section(Reader& reader, Section section, const PartRef& part,
   ref.raw_bytes = reader.u32(kField);
   ref.crc32c = reader.u32(kField);
   ref.encoding = static_cast<SectionEncoding>(reader.choice(0, 1, kField));
-  reader.zeros(3, kField);
+  if (section != Section::rows) reader.zeros(3, kField);
   // Names are made for errors only: a manifest has tens of thousands of sections.
   const auto refuse = [&](std::string_view what) {
     reader.fail(section_name(section, part.id), what);
@@ -35,6 +39,16 @@ SectionRef read_section(Reader& reader, Section section, const PartRef& part,
   }
   if (const auto fault = section_fault(ref); !fault.empty()) refuse(fault);
   return ref;
+}
+
+float read_radius(Reader& reader, const PartRef& part) {
+  const std::uint32_t low = reader.u16("radius");
+  const float radius =
+      kernels::float_of_f24(low | static_cast<std::uint32_t>(reader.u8("radius")) << 16);
+  if (!std::isfinite(radius) || std::signbit(radius)) {
+    reader.fail(fmt::format("part {}", part.id), "its radius is no distance");
+  }
+  return radius;
 }
 
 void check_rows(Reader& reader, const PartRef& part, std::uint32_t dim) {
@@ -97,6 +111,12 @@ std::uint64_t codes_bytes(std::uint64_t rows, std::uint32_t dim) {
   return blocks * kernels::sign_block_bytes(kernels::rotated_dim(dim));
 }
 
+float round_radius(float radius) {
+  const auto bits = std::bit_cast<std::uint32_t>(radius);
+  const float above = kernels::float_of_f24((bits + 0xFF) >> 8);
+  return radius > 0 && std::isfinite(above) ? above : 0;
+}
+
 char letter(Section section) { return static_cast<char>('A' + static_cast<int>(section)); }
 
 std::string section_name(Section section, std::uint64_t part) {
@@ -133,7 +153,11 @@ void write_part(Writer& writer, const PartRef& part) {
     writer.u32(ref.raw_bytes);
     writer.u32(ref.crc32c);
     writer.u8(static_cast<std::uint8_t>(ref.encoding));
-    writer.zeros(3);
+    const std::uint32_t bits = &ref == &part.section(Section::rows)
+                                   ? kernels::f24_of(static_cast<double>(part.radius))
+                                   : 0;
+    writer.u16(static_cast<std::uint16_t>(bits));
+    writer.u8(static_cast<std::uint8_t>(bits >> 16));
   }
 }
 
@@ -158,6 +182,7 @@ PartRef read_part(Reader& reader, std::uint32_t dim, std::uint64_t group_bytes) 
   for (unsigned s = 0; s < kSectionCount && reader.ok(); ++s) {
     if ((present & (1U << s)) == 0) continue;
     part.sections[s] = read_section(reader, static_cast<Section>(s), part, group_bytes);
+    if (static_cast<Section>(s) == Section::rows) part.radius = read_radius(reader, part);
   }
   if (reader.ok()) check_rows(reader, part, dim);
   if (reader.ok()) check_codes(reader, part, dim);

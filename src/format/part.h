@@ -15,7 +15,8 @@
 //       12      4  raw bytes
 //       16      4  CRC-32C of the stored bytes
 //       20      1  encoding
-//       21      3  zero
+//       21      3  of D: radius, the upper three bytes of a float32, or 0 if it is not known; else
+//       zero
 #pragma once
 
 #include "format/coding.h"
@@ -45,6 +46,7 @@ inline bool has_extra(const PartRef& part) { return part.section(Section::extra)
 std::uint32_t extra_words_of(const PartRef& part);
 // The least format version that can say what the record says.
 inline std::uint16_t part_version(const PartRef& part) {
+  if (part.radius > 0) return 5;
   if (has_extra(part)) return 4;
   if (has_attributes(part)) return 3;
   return has_codes(part) ? 2 : 1;

@@ -188,6 +188,10 @@ TEST(RoundTrip, Centroids) {
     const Centroids centroids = sampler.centroids(dim, sampler.below(50));
     const base::Bytes object = encode_centroids(centroids, Uuid{}, kName, sampler.nonce());
     EXPECT_TRUE(same(value_of(decode_centroids(object, dim, Uuid{}, kName)), centroids));
+    const auto directions =
+        sampler.directions(dim, 16 * (1 + static_cast<std::uint32_t>(sampler.below(8))));
+    const base::Bytes encoded = encode_directions(directions, Uuid{}, kName, sampler.nonce());
+    EXPECT_TRUE(same(value_of(decode_directions(encoded, dim, Uuid{}, kName)), directions));
   }
 }
 

@@ -99,8 +99,15 @@ PartRef extra_part(std::uint64_t id) {
   return part;
 }
 
-SampleObject sample_manifest(std::string file, const PartRef& second) {
+PartRef bounded_part(std::uint64_t id) {
+  PartRef part = manifest_part(id, false);
+  part.radius = round_radius(12.3F);
+  return part;
+}
+
+SampleObject sample_manifest(std::string file, const PartRef& second, bool has_directions = false) {
   Manifest manifest;
+  if (has_directions) manifest.directions = BlobRef{name_of("d/2/11"), 2400, {13, 14}};
   manifest.bucket = "bucket-a";
   manifest.index = "index-b";
   manifest.dim = kDim;
@@ -334,6 +341,24 @@ SampleObject sample_centroids() {
                 });
 }
 
+SampleObject sample_directions() {
+  std::vector<std::int16_t> values(std::size_t{64} * 16);
+  for (std::size_t k = 0; k < 16; ++k) {
+    values[k * 64 + k] = 2000;
+    values[k * 64 + 63 - k] = static_cast<std::int16_t>(k % 2 == 0 ? 440 : -440);
+  }
+  const kernels::Directions directions(64, std::move(values));
+  const std::string name = name_of("d/00000000000000000012/directions");
+  return sample(
+      "directions", Kind::directions, name,
+      encode_directions(directions, sample_uuid(), name, nonce()),
+      [directions](const base::Bytes& object, const Uuid& index, std::string_view own) {
+        return decode_directions(object, kDim, index, own).map([&](const kernels::Directions& d) {
+          return same(d, directions);
+        });
+      });
+}
+
 SampleObject sample_key_map() {
   std::vector<KeyLocation> entries;
   for (std::uint32_t i = 0; i < 300; ++i) {
@@ -415,6 +440,9 @@ std::vector<SampleObject> sample_objects() {
   objects.push_back(of_version("v4", sample_manifest("manifest_extra", extra_part(7))));
   objects.push_back(of_version("v4", sample_extra_group()));
   objects.back().exact = false;
+  objects.push_back(of_version("v5", sample_manifest("manifest_directions", extra_part(7), true)));
+  objects.push_back(of_version("v5", sample_directions()));
+  objects.push_back(of_version("v5", sample_manifest("manifest_radius", bounded_part(7))));
   return objects;
 }
 

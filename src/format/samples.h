@@ -37,6 +37,7 @@ class Sampler {
   Head head();
   Manifest manifest(std::size_t groups, std::size_t parts);
   Centroids centroids(std::uint32_t dim, std::size_t count);
+  kernels::Directions directions(std::uint32_t dim, std::uint32_t count);
   std::vector<KeyLocation> locations(std::size_t count, std::uint64_t hashes);
   StaleRows stale(std::size_t parts);
   Catalog catalog(std::size_t entries);
@@ -71,6 +72,7 @@ bool same(const Head& a, const Head& b);
 bool same(const Manifest& a, const Manifest& b);
 bool same(const GroupRef& a, const GroupRef& b);
 bool same(const Centroids& a, const Centroids& b);
+bool same(const kernels::Directions& a, const kernels::Directions& b);
 bool same(const Catalog& a, const Catalog& b);
 bool same(const LogOp& a, const LogOp& b);
 bool same(base::ByteSpan a, base::ByteSpan b);

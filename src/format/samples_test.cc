@@ -84,6 +84,7 @@ PartRef Sampler::part(const Manifest& manifest, std::uint64_t& offset) {
   part.rows = 1 + static_cast<std::uint32_t>(below(2000));
   part.row_type = static_cast<kernels::RowType>(1 + below(5));
   part.row_stride = row_stride_bytes(manifest.dim, part.row_type);
+  if (below(2) == 0) part.radius = round_radius(std::abs(value()));
   const auto add = [&](Section section, std::uint32_t raw, std::uint32_t stored) {
     SectionRef& ref = part.section(section);
     ref = SectionRef{offset, stored, raw, static_cast<std::uint32_t>(random_.next()),
@@ -119,6 +120,7 @@ Manifest Sampler::manifest(std::size_t groups, std::size_t parts) {
   if (below(2) == 0) {
     manifest.extra_words = words_a_bit + static_cast<std::uint32_t>(below(6 * words_a_bit + 1));
   }
+  if (manifest.extra_words > 0 && below(2) == 0) manifest.directions = blob();
   manifest.next_part = 1'000'000 + number() / 2;
   manifest.next_cluster = 5000;
   manifest.live_rows = number();
@@ -147,6 +149,21 @@ Centroids Sampler::centroids(std::uint32_t dim, std::size_t count) {
   for (std::uint32_t& cluster : centroids.clusters) cluster = static_cast<std::uint32_t>(number());
   for (float& v : centroids.values) v = value();
   return centroids;
+}
+
+kernels::Directions Sampler::directions(std::uint32_t dim, std::uint32_t count) {
+  const std::uint32_t width = kernels::rotated_dim(dim);
+  std::vector<float> units(std::size_t{count} * width);
+  for (std::size_t k = 0; k < count; ++k) {
+    const std::span<float> unit = std::span(units).subspan(k * width, width);
+    double squares = 0;
+    for (float& v : unit) {
+      v = static_cast<float>(random_.unit() - 0.5);
+      squares += static_cast<double>(v) * static_cast<double>(v);
+    }
+    for (float& v : unit) v /= static_cast<float>(std::sqrt(squares));
+  }
+  return kernels::Directions::from_units(width, units);
 }
 
 std::vector<KeyLocation> Sampler::locations(std::size_t count, std::uint64_t hashes) {
@@ -238,6 +255,7 @@ OwnedPart sample_part(Sampler& sampler, std::size_t rows, std::uint32_t dim, ker
   part.input.codes = part.codes;
   part.input.extra = part.extra;
   if (code_bits > 0) part.input.code_kind = CodeKind::signs;
+  if (sampler.below(2) == 0) part.input.radius = std::abs(sampler.value());
   return part;
 }
 
@@ -259,7 +277,7 @@ bool same(const PartRef& a, const PartRef& b) {
     if (!same(a.sections[s], b.sections[s])) return false;
   }
   return a.id == b.id && a.cluster == b.cluster && a.rows == b.rows && a.row_type == b.row_type &&
-         a.row_stride == b.row_stride && a.code_kind == b.code_kind;
+         a.row_stride == b.row_stride && a.code_kind == b.code_kind && a.radius == b.radius;
 }
 
 bool same(const Job& a, const Job& b) {
@@ -316,12 +334,17 @@ bool same(const Manifest& a, const Manifest& b) {
          a.stale_rows == b.stale_rows && a.fitted_rows == b.fitted_rows &&
          all_same(a.groups, b.groups) && same(a.centroids, b.centroids) &&
          all_same(a.key_map, b.key_map) && same(a.stale, b.stale) &&
-         all_same(a.probe_table, b.probe_table);
+         same(a.directions, b.directions) && all_same(a.probe_table, b.probe_table);
 }
 
 bool same(const Centroids& a, const Centroids& b) {
   return a.dim == b.dim && a.clusters == b.clusters &&
          same(std::as_bytes(std::span(a.values)), std::as_bytes(std::span(b.values)));
+}
+
+bool same(const kernels::Directions& a, const kernels::Directions& b) {
+  return a.padded_dim() == b.padded_dim() && a.count() == b.count() &&
+         same(std::as_bytes(a.values()), std::as_bytes(b.values()));
 }
 
 bool same(const Catalog& a, const Catalog& b) {

@@ -10,6 +10,7 @@
 //
 //   planes of 4, 2 and 1 of the b bits (those that b is the sum of), the highest bits first;
 //   a plane of 1 bit for the first wider_dims: the lower or the upper half of the step;
+//   a plane of 4 bits for each direction: the error of the grid along it, in 16 steps;
 //   f24 add, f24 rescale, bf16 error.
 //
 // A plane of n dimensions, p bits each, is W = n p / 16 words of 16 bits: bits [k p, k p + p) of
@@ -20,35 +21,47 @@
 #include <cstdint>
 #include <vector>
 
+#include "kernels/directions.h"
+
 namespace varve::kernels {
 
 struct ExtraShape {
   std::uint32_t padded_dim = 0;  // a multiple of 64, up to 4096
   std::uint32_t bits = 0;        // 1 to 7
   std::uint32_t wider_dims = 0;  // a multiple of 64, up to padded_dim; 0 if bits is 7
+  std::uint32_t directions = 0;  // a multiple of kDirectionsStep, up to kDirectionsMax
 };
 
 inline constexpr std::size_t kExtraFactorBytes = 8;
 
-// A row is so many words of 64 bits, then its factors. A shape and its words are each other's.
+// A row is so many words of 64 bits, then its factors. Beside the number of directions, a shape and
+// its words are each other's.
 constexpr std::uint32_t extra_words(const ExtraShape& shape) {
-  return (shape.padded_dim * shape.bits + shape.wider_dims) / 64;
+  return (shape.padded_dim * shape.bits + shape.wider_dims + shape.directions * 4) / 64;
 }
-constexpr ExtraShape extra_shape(std::uint32_t padded_dim, std::uint32_t words) {
+constexpr ExtraShape extra_shape(std::uint32_t padded_dim, std::uint32_t words,
+                                 std::uint32_t directions) {
   const std::uint32_t words_a_bit = padded_dim / 64;
-  return {padded_dim, words / words_a_bit, words % words_a_bit * 64};
+  const std::uint32_t grid_words = words - directions * 4 / 64;
+  return {padded_dim, grid_words / words_a_bit, grid_words % words_a_bit * 64, directions};
 }
 constexpr std::size_t extra_row_bytes(const ExtraShape& shape) {
   return std::size_t{extra_words(shape)} * 8 + kExtraFactorBytes;
 }
 
-// Writes extra_row_bytes() to `out`, which is 8-byte aligned. `rotated` and `rotated_centroid` as
-// encode_signs() takes them, whose signs these bits belong to. The same bytes on every target. What
-// overflows float32 has factors that are not finite.
-void encode_extra(const float* rotated, const float* rotated_centroid, const ExtraShape& shape,
-                  std::byte* out);
+// Of one cluster.
+struct ExtraCentroid {
+  const float* rotated = nullptr;  // padded_dim values
+  const float* along = nullptr;    // as Directions::project() has it of `rotated`
+};
 
-// Of a squared distance; `lower` is below it but for a few in a hundred.
+// Writes extra_row_bytes() to `out`, which is 8-byte aligned. `rotated` as encode_signs() takes it,
+// whose signs these bits belong to; `directions` as many as the shape says. The same bytes on every
+// target. What overflows float32 has factors that are not finite.
+void encode_extra(const float* rotated, const ExtraCentroid& centroid, const ExtraShape& shape,
+                  const Directions& directions, std::byte* out);
+
+// Of a squared distance; `lower` is below it but for a few in a hundred, fewer with directions.
 struct ExtraEstimate {
   float lower;
   float estimate;
@@ -60,8 +73,8 @@ struct ExtraEstimate {
 // query for its memory.
 class ExtraQuery {
  public:
-  // `rotated`: the rotated query, padded_dim values.
-  void set(const float* rotated, const ExtraShape& shape);
+  // `rotated`: the rotated query, padded_dim values; `directions` as many as the shape says.
+  void set(const float* rotated, const ExtraShape& shape, const Directions& directions);
 
   // Of the row at `place` of the sign block `block` whose extra bits are at `extra`.
   // `to_centroid`: the squared distance from the query to the centroid. What overflows is minus
@@ -70,12 +83,19 @@ class ExtraQuery {
                          float to_centroid) const;
 
  private:
+  void set_signs();
+  void set_along(const Directions& directions);
+
   ExtraShape shape_;
   float step_ = 0;                   // of whole_
   std::int64_t base_ = 0;            // the sum over j of whole_[j] times the least grid point
   std::vector<std::int16_t> whole_;  // the query in steps
   std::vector<std::int16_t>
-      of_signs_;  // 16 for each 4 dimensions: the sum of those whose bit is set
+      of_signs_;          // 16 for each 4 dimensions: the sum of those whose bit is set
+  float along_step_ = 0;  // of along_, in steps of the error
+  std::int64_t along_base_ = 0;
+  std::vector<std::int16_t> along_;  // the query along each direction, in steps
+  std::vector<std::int32_t> products_;
 };
 
 }  // namespace varve::kernels

@@ -3,7 +3,9 @@
 #include <cmath>
 #include <cstring>
 
+#include "base/assert.h"
 #include "kernels/extra_codes.h"
+#include "kernels/extra_error.h"
 #include "kernels/short_floats.h"
 #include "kernels/target.h"
 
@@ -39,6 +41,10 @@ struct Grid {
 struct GridSums {
   std::uint64_t product = 0, squares = 0;  // sum of size * value, of value * value
 };
+
+// Errors of the grid are whole numbers of this many to their spread, and end at kErrorMax.
+constexpr double kErrorSteps = 256;
+constexpr double kErrorMax = 32767;
 
 struct FactorSums {
   double squares = 0, with_row = 0, with_centroid = 0;  // r.r, r.v, c.v
@@ -120,6 +126,21 @@ FactorSums sum_factors(const float* values, const float* centroid, const std::ui
   return sums;
 }
 
+// What the grid leaves of the row, `per_value` steps to one. Products that are added to are exact
+// in double.
+void whole_errors(const float* values, const std::uint32_t* numbers, const Grid& grid,
+                  double rescale, double per_value, std::int16_t* errors) {
+  const auto middle = static_cast<std::int32_t>(2 * grid.steps);
+  for (std::size_t j = 0; j < grid.dim; ++j) {
+    const std::uint32_t is_coarse = j < grid.wider_dims ? 0 : 1;
+    const std::uint32_t number = 2 * (numbers[j] | is_coarse) + 1 - is_coarse;
+    const auto value = static_cast<double>(static_cast<std::int32_t>(number) - middle);
+    const double error = (static_cast<double>(values[j]) - rescale * value) * per_value;
+    const double bounded = HWY_MAX(HWY_MIN(error, kErrorMax), -kErrorMax);
+    errors[j] = static_cast<std::int16_t>(static_cast<std::int32_t>(bounded));
+  }
+}
+
 // Bits [shift, shift + width) of the first `dim` numbers.
 void pack_plane(const std::uint32_t* numbers, std::size_t dim, unsigned shift, unsigned width,
                 std::uint16_t* plane) {
@@ -144,12 +165,10 @@ HWY_EXPORT(sum_grid);
 HWY_EXPORT(whole_sizes);
 HWY_EXPORT(number_steps);
 HWY_EXPORT(sum_factors);
+HWY_EXPORT(whole_errors);
 HWY_EXPORT(pack_plane);
 
 [[maybe_unused]] const bool kObeyed = obey_environment();
-
-// As for signs: 1.9 spreads of the error (RaBitQ's choice).
-constexpr double kSpread = 1.9;
 
 // Where the uniform quantiser of a normal distribution with 2, 4, ... 256 steps of each side ends,
 // in standard deviations (Max, IRE Trans. Inf. Theory 6 (1960), and on by the same equations).
@@ -194,19 +213,47 @@ std::uint32_t best_scale(const std::uint32_t* sizes, const Grid& grid, double en
   return chosen;
 }
 
-std::byte* pack(const std::uint32_t* numbers, const ExtraShape& shape, std::byte* out) {
-  const auto add = [&](std::size_t dim, unsigned shift, unsigned width) {
+class PlaneWriter {
+ public:
+  explicit PlaneWriter(std::byte* out) : out_(out) {}
+
+  void add(const std::uint32_t* numbers, std::size_t dim, unsigned shift, unsigned width) {
     HWY_DYNAMIC_DISPATCH(pack_plane)
-    (numbers, dim, shift, width, reinterpret_cast<std::uint16_t*>(out));
-    out += dim * width / 8;
-  };
-  // Bit 0 of a number tells the halves of a step.
-  unsigned shift = 1 + shape.bits;
-  for (const unsigned width : {4U, 2U, 1U}) {
-    if ((shape.bits & width) != 0) add(shape.padded_dim, shift -= width, width);
+    (numbers, dim, shift, width, reinterpret_cast<std::uint16_t*>(out_));
+    out_ += dim * width / 8;
   }
-  if (shape.wider_dims != 0) add(shape.wider_dims, 0, 1);
-  return out;
+  // Bit 0 of a number tells the halves of a step.
+  void add_grid(const std::uint32_t* numbers, const ExtraShape& shape) {
+    unsigned shift = 1 + shape.bits;
+    for (const unsigned width : {4U, 2U, 1U}) {
+      if ((shape.bits & width) != 0) add(numbers, shape.padded_dim, shift -= width, width);
+    }
+    if (shape.wider_dims != 0) add(numbers, shape.wider_dims, 0, 1);
+  }
+  std::byte* end() const { return out_; }
+
+ private:
+  std::byte* out_;
+};
+
+// Numbers of the steps along each direction that hold what the grid, whose `numbers` they replace,
+// leaves of the row.
+void number_errors(const float* values, const Grid& grid, double rescale, double step,
+                   const Directions& directions, std::uint32_t* numbers) {
+  std::array<std::int16_t, kExtraDimMax> errors;
+  std::array<std::int32_t, kDirectionsMax> along;
+  const double per_value = kErrorSteps * kErrorStep / step;
+  if (std::isfinite(per_value) && per_value > 0) {
+    HWY_DYNAMIC_DISPATCH(whole_errors)(values, numbers, grid, rescale, per_value, errors.data());
+  } else {
+    std::fill_n(errors.begin(), grid.dim, std::int16_t{0});
+  }
+  directions.multiply(errors.data(), along.data());
+  constexpr auto kStep = static_cast<std::int32_t>(kErrorSteps * kErrorStep * kDirectionLength);
+  for (std::uint32_t k = 0; k < directions.count(); ++k) {
+    const std::int32_t below = along[k] >= 0 ? along[k] / kStep : -((-along[k] - 1) / kStep) - 1;
+    numbers[k] = static_cast<std::uint32_t>(std::clamp(below + 8, 0, 15));
+  }
 }
 
 }  // namespace
@@ -214,8 +261,9 @@ std::byte* pack(const std::uint32_t* numbers, const ExtraShape& shape, std::byte
 // With v the point of the grid, r . q is estimated by (v . q)(r . r)/(r . v), whose error has the
 // spread |r||q| sqrt((1 - a^2) / a^2 / (dim - 1)), a = r . v / (|r||v|) (RaBitQ, theorem 3.2). The
 // query is not centred, so c . v is taken off where it is added.
-void encode_extra(const float* rotated, const float* rotated_centroid, const ExtraShape& shape,
-                  std::byte* out) {
+void encode_extra(const float* rotated, const ExtraCentroid& centroid, const ExtraShape& shape,
+                  const Directions& directions, std::byte* out) {
+  VARVE_ASSERT(directions.count() == shape.directions);
   std::array<std::uint32_t, kExtraDimMax> sizes, numbers;
   const Grid grid{2U << shape.bits, shape.padded_dim, shape.wider_dims};
   float largest = 0;
@@ -230,7 +278,7 @@ void encode_extra(const float* rotated, const float* rotated_centroid, const Ext
   const std::uint32_t scale = best_scale(sizes.data(), grid, end_of(shape));
   HWY_DYNAMIC_DISPATCH(number_steps)(sizes.data(), rotated, grid, scale, numbers.data());
   const FactorSums sums =
-      HWY_DYNAMIC_DISPATCH(sum_factors)(rotated, rotated_centroid, numbers.data(), grid);
+      HWY_DYNAMIC_DISPATCH(sum_factors)(rotated, centroid.rotated, numbers.data(), grid);
   const GridSums values = HWY_DYNAMIC_DISPATCH(sum_grid)(sizes.data(), grid, scale);
 
   const double wanted = sums.with_row > 0 ? sums.squares / sums.with_row : 0;
@@ -240,11 +288,24 @@ void encode_extra(const float* rotated, const float* rotated_centroid, const Ext
                                                 static_cast<double>(values.squares)
                                           : 1;
   const double spread = std::sqrt(std::max(0.0, 1 - cosine2) / cosine2 / (shape.padded_dim - 1.0));
-  const double add = sums.squares + 2 * static_cast<double>(rescale) * sums.with_centroid;
-  const double error = 2 * kSpread * spread * std::sqrt(sums.squares);
-  const std::uint64_t factors = std::uint64_t{f24_of(add)} | std::uint64_t{f24_of(wanted)} << 24 |
-                                std::uint64_t{bf16_of(error)} << 48;
-  std::memcpy(pack(numbers.data(), shape, out), &factors, sizeof(factors));
+  const std::uint16_t error = bf16_of(2 * kExtraSpread * spread * std::sqrt(sums.squares));
+  double add = sums.squares + 2 * static_cast<double>(rescale) * sums.with_centroid;
+
+  PlaneWriter planes(out);
+  planes.add_grid(numbers.data(), shape);
+  if (shape.directions > 0) {
+    const double step = error_step(error);
+    number_errors(rotated, grid, static_cast<double>(rescale), step, directions, numbers.data());
+    planes.add(numbers.data(), shape.directions, 0, 4);
+    double with_centroid = 0;
+    for (std::uint32_t k = 0; k < shape.directions; ++k) {
+      with_centroid += (numbers[k] - kErrorMiddle) * static_cast<double>(centroid.along[k]);
+    }
+    if (std::isfinite(step)) add += 2 * step * with_centroid;
+  }
+  const std::uint64_t factors =
+      std::uint64_t{f24_of(add)} | std::uint64_t{f24_of(wanted)} << 24 | std::uint64_t{error} << 48;
+  std::memcpy(planes.end(), &factors, sizeof(factors));
 }
 
 }  // namespace varve::kernels

@@ -3,7 +3,9 @@
 #include <cstring>
 #include <limits>
 
+#include "base/assert.h"
 #include "kernels/extra_codes.h"
+#include "kernels/extra_error.h"
 #include "kernels/short_floats.h"
 #include "kernels/target.h"
 
@@ -99,6 +101,12 @@ std::int64_t extra_product(const ExtraShape& shape, const std::byte* extra,
   return 4 * sum + 2 * std::int64_t{plane_product<1>(plane, shape.wider_dims / 16, query)};
 }
 
+// Sum over directions of the number of the step times `along`.
+std::int32_t along_product(const std::byte* plane, std::uint32_t directions,
+                           const std::int16_t* along) {
+  return plane_product<4>(reinterpret_cast<const std::uint16_t*>(plane), directions / 4, along);
+}
+
 }  // namespace varve::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -107,6 +115,7 @@ namespace varve::kernels {
 namespace {
 
 HWY_EXPORT(extra_product);
+HWY_EXPORT(along_product);
 
 [[maybe_unused]] const bool kObeyed = obey_environment();
 
@@ -133,11 +142,11 @@ std::int32_t sign_product(const std::int16_t* of_signs, std::size_t groups, cons
 
 }  // namespace
 
-void ExtraQuery::set(const float* rotated, const ExtraShape& shape) {
+void ExtraQuery::set(const float* rotated, const ExtraShape& shape, const Directions& directions) {
+  VARVE_ASSERT(directions.count() == shape.directions);
   shape_ = shape;
   const std::size_t dim = shape.padded_dim;
   whole_.resize(dim);
-  of_signs_.resize(dim * 4);
   float largest = 0;
   for (std::size_t j = 0; j < dim; ++j) largest = std::max(largest, std::abs(rotated[j]));
   const bool is_zero = !(largest >= kLargestMin);
@@ -151,7 +160,13 @@ void ExtraQuery::set(const float* rotated, const ExtraShape& shape) {
   }
   // A half step n has the value 2 n + 1 - 2^(bits + 2), a step the middle of its halves.
   base_ = (2 - (std::int64_t{4} << shape.bits)) * all - fine;
-  for (std::size_t j = 0; j < dim; j += 4) {
+  set_signs();
+  set_along(directions);
+}
+
+void ExtraQuery::set_signs() {
+  of_signs_.resize(whole_.size() * 4);
+  for (std::size_t j = 0; j < whole_.size(); j += 4) {
     std::int16_t* const entries = of_signs_.data() + j * 4;
     entries[0] = 0;
     for (std::size_t i = 0; i < 4; ++i) {
@@ -163,19 +178,44 @@ void ExtraQuery::set(const float* rotated, const ExtraShape& shape) {
   }
 }
 
+void ExtraQuery::set_along(const Directions& directions) {
+  products_.resize(directions.count());
+  along_.resize(directions.count());
+  directions.multiply(whole_.data(), products_.data());
+  std::int32_t largest = 0;
+  for (const std::int32_t product : products_) largest = std::max(largest, std::abs(product));
+  const float per_step = largest == 0 ? 0 : kWholeMax / static_cast<float>(largest);
+  // Of twice the number of a step less 15, which is whole.
+  along_step_ = largest == 0 ? 0 : step_ / kDirectionLength / per_step / 2;
+  along_base_ = 0;
+  for (std::size_t k = 0; k < along_.size(); ++k) {
+    along_[k] = static_cast<std::int16_t>(std::lrint(static_cast<float>(products_[k]) * per_step));
+    along_base_ -= static_cast<std::int64_t>(2 * kErrorMiddle) * along_[k];
+  }
+}
+
 ExtraEstimate ExtraQuery::estimate(const std::byte* block, std::size_t place,
                                    const std::byte* extra, float to_centroid) const {
   const std::int32_t signs = sign_product(of_signs_.data(), shape_.padded_dim / 4, block, place);
   const std::int64_t product = HWY_DYNAMIC_DISPATCH(extra_product)(shape_, extra, whole_.data()) +
                                (std::int64_t{signs} * 4 << shape_.bits) + base_;
+  const std::byte* const end = extra + extra_row_bytes(shape_) - kExtraFactorBytes;
   std::uint64_t factors;
-  std::memcpy(&factors, extra + extra_row_bytes(shape_) - kExtraFactorBytes, sizeof(factors));
+  std::memcpy(&factors, end, sizeof(factors));
   const float add = float_of_f24(static_cast<std::uint32_t>(factors));
   const float rescale = float_of_f24(static_cast<std::uint32_t>(factors >> 24));
   const auto error = static_cast<std::uint16_t>(factors >> 48);
-  const double estimate =
+  double estimate =
       static_cast<double>(add) + static_cast<double>(to_centroid) -
       2 * static_cast<double>(rescale) * static_cast<double>(step_) * static_cast<double>(product);
+  if (shape_.directions > 0) {
+    const std::int64_t along =
+        2 * std::int64_t{HWY_DYNAMIC_DISPATCH(along_product)(end - shape_.directions / 2,
+                                                             shape_.directions, along_.data())} +
+        along_base_;
+    estimate -=
+        2 * error_step(error) * static_cast<double>(along_step_) * static_cast<double>(along);
+  }
   const double lower = estimate - static_cast<double>(float_of_bf16(error)) *
                                       std::sqrt(static_cast<double>(to_centroid));
   constexpr float kInfinity = std::numeric_limits<float>::infinity();

@@ -214,7 +214,15 @@ BENCHMARK(sign_scan)->Arg(128)->Arg(832)->Arg(1024)->Arg(1536);
 // Arguments: dimension, bits, wider dimensions.
 ExtraShape shape_of(const benchmark::State& state) {
   return {static_cast<std::uint32_t>(state.range(0)), static_cast<std::uint32_t>(state.range(1)),
-          static_cast<std::uint32_t>(state.range(2))};
+          static_cast<std::uint32_t>(state.range(2)), static_cast<std::uint32_t>(state.range(3))};
+}
+
+Directions directions_of(const ExtraShape& shape) {
+  std::vector<std::int16_t> values(std::size_t{shape.directions} * shape.padded_dim);
+  for (std::size_t k = 0; k < shape.directions; ++k) {
+    values[k * shape.padded_dim + k] = kDirectionLength;
+  }
+  return {shape.padded_dim, std::move(values)};
 }
 
 void extra_encode(benchmark::State& state) {
@@ -225,12 +233,18 @@ void extra_encode(benchmark::State& state) {
   for (float& value : row) value = normal(random);
   const std::vector<float> centroid = random_floats(shape.padded_dim);
   std::vector<std::byte> out(extra_row_bytes(shape));
+  const Directions directions = directions_of(shape);
+  const std::vector<float> along(shape.directions);
   for (auto _ : state) {
-    encode_extra(row.data(), centroid.data(), shape, out.data());
+    encode_extra(row.data(), {centroid.data(), along.data()}, shape, directions, out.data());
     benchmark::ClobberMemory();
   }
 }
-BENCHMARK(extra_encode)->Args({768, 2, 448})->Args({768, 3, 0})->Args({768, 7, 0});
+BENCHMARK(extra_encode)
+    ->Args({768, 2, 448, 0})
+    ->Args({768, 3, 0, 0})
+    ->Args({768, 7, 0, 0})
+    ->Args({768, 2, 64, 48});
 
 // One row of one block, in the first-level cache.
 void extra_estimate(benchmark::State& state) {
@@ -238,30 +252,34 @@ void extra_estimate(benchmark::State& state) {
   const auto row = random_floats(shape.padded_dim);
   std::vector<std::byte> block(sign_block_bytes(shape.padded_dim)), out(extra_row_bytes(shape));
   encode_signs(row.data(), row.data(), shape.padded_dim, 5, block.data());
-  encode_extra(row.data(), row.data(), shape, out.data());
+  const Directions directions = directions_of(shape);
+  const std::vector<float> along(shape.directions);
+  encode_extra(row.data(), {row.data(), along.data()}, shape, directions, out.data());
   ExtraQuery query;
-  query.set(row.data(), shape);
+  query.set(row.data(), shape, directions);
   for (auto _ : state) {
     benchmark::DoNotOptimize(query.estimate(block.data(), 5, out.data(), 1));
     benchmark::ClobberMemory();
   }
 }
 BENCHMARK(extra_estimate)
-    ->Args({768, 2, 0})
-    ->Args({768, 2, 448})
-    ->Args({768, 3, 0})
-    ->Args({768, 7, 0});
+    ->Args({768, 2, 0, 0})
+    ->Args({768, 2, 448, 0})
+    ->Args({768, 3, 0, 0})
+    ->Args({768, 7, 0, 0})
+    ->Args({768, 2, 64, 48});
 
 void extra_query(benchmark::State& state) {
   const ExtraShape shape = shape_of(state);
   const auto row = random_floats(shape.padded_dim);
+  const Directions directions = directions_of(shape);
   ExtraQuery query;
   for (auto _ : state) {
-    query.set(row.data(), shape);
+    query.set(row.data(), shape, directions);
     benchmark::ClobberMemory();
   }
 }
-BENCHMARK(extra_query)->Args({768, 3, 0});
+BENCHMARK(extra_query)->Args({768, 3, 0, 0})->Args({768, 2, 64, 48});
 
 void exact(benchmark::State& state) {
   const auto dim = static_cast<std::uint32_t>(state.range(0));

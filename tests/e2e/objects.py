@@ -2,7 +2,7 @@
 
 import struct
 
-KINDS = "catalog head manifest log seal group centroids key_map stale retired".split()
+KINDS = "catalog head manifest log seal group centroids key_map stale retired directions".split()
 
 
 class Sections:
@@ -95,9 +95,12 @@ def read_head(s):
 
 
 def read_manifest(s):
-    for name, size in [("dimension", 4), ("metric", 1), ("zeros", 3), ("seed", 8)]:
+    for name, size in [("dimension", 4), ("metric", 1), ("zero", 1)]:
         s.take(size, name)
-    for name, size in [("next part", 8), ("next cluster", 4), ("zeros", 4), ("live rows", 8)]:
+    has_directions = s.number("B", "has directions")
+    s.take(1, "zero")
+    s.take(8, "seed")
+    for name, size in [("next part", 8), ("next cluster", 4), ("words", 4), ("live rows", 8)]:
         s.take(size, name)
     s.take(8, "stale row count")
     s.take(8, "fitted rows")
@@ -111,6 +114,7 @@ def read_manifest(s):
 
     s.each(s.number("B", "has centroids"), "centroids", blob)
     s.each(s.number("B", "has stale rows"), "stale", blob)
+    s.each(has_directions, "directions", blob)
     s.each(s.number("I", "key map count"), "key map", blob)
     s.each(s.number("I", "probe point count"), "probe point", lambda name: s.take(16, name))
 
@@ -142,7 +146,7 @@ def read_group(s):
     s.take(4, "dimension")
     parts = []
     s.each(count, "part", lambda name: parts.append(read_part(s, name)))
-    for letter in "BDF":
+    for letter in "ABECDF":
         read_sections(s, letter, [part[letter] for part in parts if letter in part])
 
 
@@ -189,6 +193,13 @@ def read_centroids(s):
     s.take(4 * count * dim, "centroids")
 
 
+def read_directions(s):
+    width = s.number("I", "rotated dimension")
+    count = s.number("I", "direction count")
+    s.align(64, "padding")
+    s.take(2 * width * count, "directions")
+
+
 def read_key_map(s):
     s.take(8, "entry count")
     blocks = s.number("I", "block count")
@@ -228,4 +239,5 @@ BODIES = {
     "key_map": read_key_map,
     "stale": read_stale,
     "retired": read_retired,
+    "directions": read_directions,
 }

@@ -98,7 +98,34 @@ def assert_named(varve, key, truth):
         assert key in {finding["object"] for finding in checked.json()["findings"]}
 
 
-@pytest.mark.parametrize("kind", objects.KINDS)
+def test_damaged_directions_are_named_and_never_answered(tmp_path):
+    """Rows that lie along few directions, whose codes keep their error along these."""
+    random = np.random.default_rng(5)
+    values = random.normal(size=(1500, 12)) @ random.normal(size=(12, 256))
+    path = tmp_path / "rows.npy"
+    np.save(path, values.astype("<f4"))
+    varve = command.Varve(tmp_path / "store")
+    varve.ok("index", "create", INDEX, "--dim", 256, "--code-bits", 3)
+    varve.ok("import", INDEX, path)
+    query = ["query", INDEX, "--vector", json.dumps(values[7].tolist()), "--codes-only"]
+    truth = said_by(varve.ok(*query, "-o", "json"))
+    [(key, path)] = objects_of(varve, "directions")
+    original = path.read_bytes()
+    for what, damaged in damages(original):
+        path.write_bytes(damaged)
+        answer = varve.run(*query, "-o", "json")
+        if answer.code == 0:
+            assert said_by(answer) == truth, what
+        else:
+            answer.assert_failed(1, key)
+        checked = varve.run("fsck", INDEX, "-o", "json")
+        assert checked.code == 1, what
+        assert key in checked.out + checked.err, what
+    path.write_bytes(original)
+    assert said_by(varve.ok(*query, "-o", "json")) == truth
+
+
+@pytest.mark.parametrize("kind", [kind for kind in objects.KINDS if kind != "directions"])
 def test_damage_is_named_and_never_answered(sound, kind):
     truth = {name: said_by(sound.ok(*READS[name], "-o", "json")) for name in READS}
     before = sound.state(INDEX)
