@@ -96,6 +96,27 @@ struct KeyPage {
   std::string next;               // pass as `start_after` for the next page; empty at the end
 };
 
+struct OutlierOptions {
+  std::uint32_t count = 20;      // outliers to find, 1 to kOutliersMax
+  std::uint32_t neighbors = 10;  // the how many-th decides, 1 to kOutlierNeighborsMax
+  // Only rows whose metadata matches are looked at, as outliers and as neighbours
+  // (docs/filters.md); empty for all.
+  std::string filter = {};
+  bool include_metadata = true;
+  ProgressSink progress = {};
+};
+
+struct OutlierReport {
+  // The distance of each is that to its neighbour. Farthest first, ties by key.
+  std::vector<Hit> outliers;
+  std::uint64_t rows = 0;       // looked at
+  std::uint64_t dropped = 0;    // of these, told to be none of the answer without all distances
+  std::uint64_t distances = 0;  // computed
+  // Of the distances from every row to every other. Above 1 where all have to be looked at, some
+  // twice, as in a small index.
+  double pair_share = 0;
+};
+
 // Where `import` reads from: rows in order, once, all by the thread that calls `import`.
 class RowSource {
  public:
@@ -184,6 +205,14 @@ class Snapshot {
   // query. After an error `results` says nothing. Not from a task of the library's threads.
   virtual Status query_batch(std::span<const float> vectors, const QueryOptions& options,
                              std::vector<QueryResult>& results) const = 0;
+  // The rows that are farthest from their neighbours: the `count` with the largest distance to
+  // their `neighbors`-th nearest other row, or to the farthest if there are fewer. Exact, the log
+  // included, with distances as exact queries have them. Of another key is another row, however
+  // equal; a row without any other has no such distance and is left out. Works on the threads of
+  // the library. Memory: 4 bytes a row, and what it holds of clusters and of rows not yet decided,
+  // which does not grow with the index. `invalid` names the field. Errors as `query`. Not from a
+  // task of the library's threads.
+  virtual Result<OutlierReport> outliers(const OutlierOptions& options) const = 0;
   // Live ones. Reads the key map if the log is not empty; errors as `query`.
   virtual Result<std::uint64_t> vectors() const = 0;
   // Memory: what the cache keeps of the index in tiers in memory, compressed ones included, and
@@ -224,6 +253,8 @@ class Index {
 
   // Strong read: sees every write acknowledged before the call.
   virtual Result<QueryResult> query(std::span<const float> vector, const QueryOptions& options) = 0;
+  // Snapshot::outliers of a current view.
+  virtual Result<OutlierReport> outliers(const OutlierOptions& options) = 0;
   // A current view for many queries.
   virtual Result<std::shared_ptr<const Snapshot>> snapshot() = 0;
 

@@ -17,6 +17,8 @@ inline constexpr std::uint32_t kDimMax = 4096;
 inline constexpr std::size_t kKeyBytesMax = 1024;
 inline constexpr std::size_t kMetadataBytesMax = std::size_t{40} * 1024;
 inline constexpr std::uint32_t kTopKMax = 10'000;
+inline constexpr std::uint32_t kOutliersMax = 10'000;
+inline constexpr std::uint32_t kOutlierNeighborsMax = 1'000;
 
 // Position of one operation in the order of writes of an index. Total order: epoch, seq, op.
 struct Lsn {

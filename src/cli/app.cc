@@ -194,9 +194,9 @@ int run(int argc, const char* const* argv) {
   bool takes_markdown = false;
   declare_global_flags(app, flags, settings);
   const VerbTable verbs{app, settings, command, takes_markdown};
-  for (const auto add : {add_index_verbs, add_import_verb, add_write_verbs, add_read_verbs,
-                         add_query_verb, add_recall_verb, add_text_verbs, add_cache_verbs,
-                         add_demo_verb, add_bench_verbs, add_version_verb}) {
+  for (const auto add : {add_index_verbs, add_outliers_verb, add_import_verb, add_write_verbs,
+                         add_read_verbs, add_query_verb, add_recall_verb, add_text_verbs,
+                         add_cache_verbs, add_demo_verb, add_bench_verbs, add_version_verb}) {
     add(verbs);
   }
   refuse_negative_numbers(app);

@@ -89,12 +89,11 @@ Status fill_stale(const format::StaleRows& stale, PartView& view) {
 
 }  // namespace
 
-Result<PartRows> make_part_rows(base::Bytes section, const PartSlot& slot,
-                                const SectionContext& context) {
+PartRows with_norms(base::Bytes section, const kernels::Rows& rows, Metric metric) {
   PartRows part;
-  VARVE_TRY(part.rows, format::view_rows(section, slot.ref, context.dim, slot.context()));
+  part.rows = rows;
   part.section = std::move(section);
-  if (context.metric == Metric::cosine) {
+  if (metric == Metric::cosine) {
     part.inverse_norms.resize(part.rows.count);
     kernels::squared_norm(part.rows, part.inverse_norms.data());
     for (std::uint32_t row = 0; row < part.rows.count; ++row) {
@@ -105,6 +104,13 @@ Result<PartRows> make_part_rows(base::Bytes section, const PartSlot& slot,
     }
   }
   return part;
+}
+
+Result<PartRows> make_part_rows(base::Bytes section, const PartSlot& slot,
+                                const SectionContext& context) {
+  VARVE_TRY(const kernels::Rows rows,
+            format::view_rows(section, slot.ref, context.dim, slot.context()));
+  return with_norms(std::move(section), rows, context.metric);
 }
 
 std::string PartSlot::context() const {

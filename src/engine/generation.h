@@ -83,6 +83,8 @@ struct SectionContext {
   Metric metric = Metric::euclidean;
 };
 
+// Rows with what distances to them need. `rows` borrows from `section`.
+PartRows with_norms(base::Bytes section, const kernels::Rows& rows, Metric metric);
 // Section D decoded. `corrupt`: it does not fit its part.
 Result<PartRows> make_part_rows(base::Bytes section, const PartSlot& slot,
                                 const SectionContext& context);

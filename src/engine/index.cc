@@ -16,6 +16,7 @@
 #include "engine/fsck.h"
 #include "engine/import.h"
 #include "engine/index_info.h"
+#include "engine/outlier_scan.h"
 #include "engine/put_once.h"
 #include "engine/query_batch.h"
 #include "engine/search.h"
@@ -80,6 +81,9 @@ class SnapshotOfView final : public Snapshot {
   }
   Status query_batch(std::span<const float> vectors, const QueryOptions& options,
                      std::vector<QueryResult>& results) const override;
+  Result<OutlierReport> outliers(const OutlierOptions& options) const override {
+    return find_outliers(core_->env, view_, options);
+  }
   Result<std::uint64_t> vectors() const override;
   std::uint64_t resident_bytes() const override {
     SectionCache& sections = *core_->env.sections;
@@ -178,6 +182,11 @@ class StoredIndex final : public Index {
     result.performance.snapshot_us = snapshot_us;
     result.performance.total_us += snapshot_us;
     return result;
+  }
+
+  Result<OutlierReport> outliers(const OutlierOptions& options) override {
+    return on_current_view(
+        [&](const View& view) { return find_outliers(core_->env, view, options); });
   }
 
   Result<std::shared_ptr<const Snapshot>> snapshot() override {

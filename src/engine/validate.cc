@@ -173,5 +173,17 @@ Status validate_query(std::span<const float> query, const QueryOptions& options,
   return {};
 }
 
+Status validate_outlier_options(const OutlierOptions& options) {
+  if (options.count < 1 || options.count > kOutliersMax) {
+    return fail(ErrorKind::invalid,
+                fmt::format("count {} is not in 1 to {}", options.count, kOutliersMax));
+  }
+  if (options.neighbors < 1 || options.neighbors > kOutlierNeighborsMax) {
+    return fail(ErrorKind::invalid, fmt::format("neighbors {} is not in 1 to {}", options.neighbors,
+                                                kOutlierNeighborsMax));
+  }
+  return {};
+}
+
 }  // namespace engine
 }  // namespace varve

@@ -23,5 +23,7 @@ Status validate_record(const VectorRecord& record, const IndexConfig& config);
 // All but the filter, which search() parses.
 Status validate_query(std::span<const float> query, const QueryOptions& options,
                       const IndexConfig& config);
+// All but the filter, which find_outliers() parses.
+Status validate_outlier_options(const OutlierOptions& options);
 
 }  // namespace varve::engine

@@ -66,6 +66,7 @@ class MapIndex final : public Index {
     result.hits.resize(std::min<std::size_t>(result.hits.size(), options.k));
     return result;
   }
+  Result<OutlierReport> outliers(const OutlierOptions&) override { return unused(); }
   Result<std::shared_ptr<const Snapshot>> snapshot() override { return unused(); }
   Result<ImportReport> import(RowSource&, const ImportOptions&) override { return unused(); }
   Result<std::uint64_t> fold() override { return unused(); }
