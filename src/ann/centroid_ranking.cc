@@ -31,6 +31,7 @@ struct RankingScratch {
   std::size_t count = 0;
   std::vector<float> distances;
   std::vector<std::uint64_t> keys;
+  LevelScratch levels;
 
   void select(float limit) {
     count = kernels::places_within({lowers.data(), places.size() - 1}, limit, places.data());
@@ -77,7 +78,8 @@ std::vector<float> mean_of(const CentroidSet& centroids) {
 
 }  // namespace
 
-CentroidRanking::CentroidRanking(const CentroidSet& centroids, const kernels::Rotation& rotation)
+CentroidRanking::CentroidRanking(const CentroidSet& centroids, const kernels::Rotation& rotation,
+                                 std::size_t levels_from)
     : centroids_(&centroids) {
   if (centroids.size() <= kPlainMax) return;
   mean_ = mean_of(centroids);
@@ -95,6 +97,19 @@ CentroidRanking::CentroidRanking(const CentroidSet& centroids, const kernels::Ro
   }
   kernels::encode_sign_rows(rotated.data(), centroids.size(), rotated_mean.data(), padded_dim,
                             blocks_.data());
+  if (centroids.size() < levels_from) return;
+  rotated = {};
+  levels_ = CentroidLevels(
+      centroids, rotation,
+      [&](const float* query, std::size_t count, std::vector<CentroidSet::Ranked>& out) {
+        std::vector<float> turned(padded_dim);
+        rotation.apply(query, turned.data());
+        kernels::SignTable table;
+        table.set(turned.data(), padded_dim);
+        RankingScratch scratch;
+        const auto nprobe = static_cast<std::uint32_t>(count);
+        rank_flat(query, table, {nprobe, nprobe, kAll}, nprobe, scratch, out);
+      });
 }
 
 void CentroidRanking::rank(const float* query, const kernels::SignTable& table,
@@ -106,6 +121,44 @@ void CentroidRanking::rank(const float* query, const kernels::SignTable& table,
     return out.resize(probes_of(plan, out));
   }
   thread_local RankingScratch scratch;
+  if (levels_.is_for(plan) && levels_.walk(query, table, plan, scratch.levels)) {
+    compare_hits(query, plan, least, scratch);
+    return order(plan, least, scratch, out);
+  }
+  rank_flat(query, table, plan, least, scratch, out);
+}
+
+// Those that seem nearest give a limit to the others.
+void CentroidRanking::compare_hits(const float* query, const ProbePlan& plan, std::size_t least,
+                                   RankingScratch& scratch) const {
+  const std::span hits(scratch.levels.hits.data(), scratch.levels.count);
+  const std::size_t first = std::min({hits.size(), std::size_t{plan.nprobe}, least});
+  if (first < hits.size()) {
+    std::nth_element(hits.begin(), hits.begin() + static_cast<std::ptrdiff_t>(first), hits.end(),
+                     [](const auto& a, const auto& b) { return a.estimate < b.estimate; });
+  }
+  const auto rows =
+      kernels::rows_of(centroids_->values().data(), centroids_->size(), centroids_->dim());
+  scratch.places.resize(hits.size());
+  scratch.distances.resize(hits.size());
+  for (std::size_t i = 0; i < first; ++i) scratch.places[i] = hits[i].row;
+  const std::span nearest(scratch.distances.data(), first);
+  kernels::squared_l2_at(query, rows, {scratch.places.data(), first}, nearest.data());
+  const auto [near, far] = std::minmax_element(nearest.begin(), nearest.end());
+  const float limit =
+      least < plan.nprobe ? std::max(plan.ratio * plan.ratio * kRounding * *near, *far) : *far;
+  scratch.count = first;
+  for (std::size_t i = first; i < hits.size(); ++i) {
+    if (!(hits[i].lower > limit)) scratch.places[scratch.count++] = hits[i].row;
+  }
+  kernels::squared_l2_at(query, rows, {scratch.places.data() + first, scratch.count - first},
+                         scratch.distances.data() + first);
+}
+
+void CentroidRanking::rank_flat(const float* query, const kernels::SignTable& table,
+                                const ProbePlan& plan, std::size_t least, RankingScratch& scratch,
+                                std::vector<CentroidSet::Ranked>& out) const {
+  const std::size_t size = centroids_->size();
   const std::size_t padded = (size + kSignBlockRows - 1) / kSignBlockRows * kSignBlockRows;
   scratch.estimates.resize(padded);
   scratch.lowers.resize(padded);

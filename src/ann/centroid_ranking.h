@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <vector>
 
+#include "ann/centroid_levels.h"
 #include "ann/kmeans.h"
 #include "ann/probe.h"
 #include "base/bytes.h"
@@ -18,21 +19,33 @@ struct RankingScratch;
 // them among those that are visited are compared themselves. Distances are the same bits, and so is
 // the order of what is found. A centroid is missed if the bound of its code fails and the error
 // reaches the last distance that counts: one of 500 at most in tests, nearly always one of the
-// last. Immutable; thread-safe.
+// last. From `levels_from` on, not all codes are looked at (centroid_levels.h) and one of 100 may
+// be missed. Immutable; thread-safe.
 class CentroidRanking {
  public:
   CentroidRanking() = default;
-  // Borrows `centroids`. `rotation`: of their dimension.
-  CentroidRanking(const CentroidSet& centroids, const kernels::Rotation& rotation);
+  // Below, a scan of all codes is about as fast (docs/decisions/0023-levels-over-centroids.md).
+  static constexpr std::size_t kLevelsFrom = 20'000;
+  // Borrows `centroids`. `rotation`: of their dimension. `levels_from`: the number of centroids
+  // from which on there are levels over them.
+  CentroidRanking(const CentroidSet& centroids, const kernels::Rotation& rotation,
+                  std::size_t levels_from = kLevelsFrom);
 
   // The centroids that the plan visits, nearest first. `query` has dim() values, `table` is that of
   // the rotated query. `out` is reused: no allocation once it is large enough.
   void rank(const float* query, const kernels::SignTable& table, const ProbePlan& plan,
             std::vector<CentroidSet::Ranked>& out) const;
 
-  std::size_t resident_bytes() const { return blocks_.size() + mean_.size() * sizeof(float); }
+  std::size_t resident_bytes() const {
+    return blocks_.size() + mean_.size() * sizeof(float) + levels_.resident_bytes();
+  }
 
  private:
+  void compare_hits(const float* query, const ProbePlan& plan, std::size_t least,
+                    RankingScratch& scratch) const;
+  void rank_flat(const float* query, const kernels::SignTable& table, const ProbePlan& plan,
+                 std::size_t least, RankingScratch& scratch,
+                 std::vector<CentroidSet::Ranked>& out) const;
   float first_limit(const float* query, const ProbePlan& plan, std::size_t least,
                     RankingScratch& scratch) const;
   static void order(const ProbePlan& plan, std::size_t least, RankingScratch& scratch,
@@ -41,6 +54,7 @@ class CentroidRanking {
   const CentroidSet* centroids_ = nullptr;
   std::vector<float> mean_;
   base::Buffer blocks_;  // codes about the mean
+  CentroidLevels levels_;
 };
 
 }  // namespace varve::ann

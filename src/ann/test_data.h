@@ -1,6 +1,7 @@
 // Generated vectors for the tests and benches of this module.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <vector>
@@ -52,6 +53,35 @@ inline Generated generate(const Shape& shape, std::uint64_t seed) {
     for (std::uint32_t l = 0; l < shape.latent; ++l) {
       const float weight = normal(random);
       for (std::uint32_t j = 0; j < shape.dim; ++j) row[j] += weight * basis[l * shape.dim + j];
+    }
+  }
+  return made;
+}
+
+// The distribution of bench/generate_clustered.py: 400 clusters of unequal sizes that overlap in 16
+// dimensions, mapped into `dim`, with a little noise. `spread`: of their middles.
+inline Generated generate_overlapping(std::size_t rows, std::uint32_t dim, std::uint64_t seed,
+                                      float spread = 1) {
+  constexpr std::size_t kClusters = 400, kLatent = 16;
+  base::Random random(seed);
+  std::vector<float> middles(kClusters * kLatent), widths(kClusters), map(kLatent * dim);
+  for (float& x : middles) x = spread * normal(random);
+  for (float& x : widths) x = std::exp(0.4F * normal(random));
+  for (float& x : map) x = normal(random) / 4;
+  std::vector<double> ends;
+  double sum = 0;
+  for (std::size_t c = 1; c <= kClusters; ++c) {
+    ends.push_back(sum += std::pow(static_cast<double>(c), -0.8));
+  }
+  Generated made{dim, std::vector<float>(rows * dim)};
+  for (std::size_t i = 0; i < rows; ++i) {
+    const auto cluster = static_cast<std::size_t>(
+        std::lower_bound(ends.begin(), ends.end(), random.unit() * sum) - ends.begin());
+    float* const row = made.values.data() + i * dim;
+    for (std::uint32_t j = 0; j < dim; ++j) row[j] = 0.05F * normal(random);
+    for (std::size_t l = 0; l < kLatent; ++l) {
+      const float place = middles[cluster * kLatent + l] + widths[cluster] * normal(random);
+      for (std::uint32_t j = 0; j < dim; ++j) row[j] += place * map[l * dim + j];
     }
   }
   return made;
