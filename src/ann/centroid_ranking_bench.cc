@@ -97,9 +97,26 @@ void build(benchmark::State& state, std::size_t count, bool by_levels) {
   }
 }
 
+// A row at a time of all queries: what an import pays for each row.
+void assign(benchmark::State& state, std::size_t count) {
+  const Set& set = set_of(count);
+  const auto pool = base::make_inline_pool();
+  std::vector<std::uint32_t> nearest(kQueries);
+  for (auto _ : state) {
+    set.centroids.assign({set.queries.data(), kQueries, kDim}, nearest, {}, *pool);
+  }
+  state.counters["row"] =
+      benchmark::Counter(static_cast<double>(state.iterations() * kQueries),
+                         benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
+}
+
 const bool kRegistered = [] {
   constexpr float kNoRatio = std::numeric_limits<float>::infinity();
   for (const std::size_t count : {5'000U, 20'000U, 100'000U, 400'000U}) {
+    benchmark::RegisterBenchmark(("ranking/" + std::to_string(count) + "/assign").c_str(),
+                                 [=](auto& state) { assign(state, count); })
+        ->Iterations(1)
+        ->Unit(benchmark::kMillisecond);
     for (const bool by_levels : {false, true}) {
       const std::string name =
           "ranking/" + std::to_string(count) + (by_levels ? "/levels" : "/all");

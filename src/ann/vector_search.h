@@ -55,17 +55,21 @@ struct HnswOptions {
 std::unique_ptr<VectorSearch> make_hnsw(const kernels::Rows& rows, Metric metric,
                                         const HnswOptions& options);
 
-// Centroids by k-means, one list of rows per centroid; clusters == 0: as cluster_count says.
+// Centroids by k-means; clusters == 0: as cluster_count says. A cluster is a list of rows, or a
+// graph over them: a VectorSearch each, of which the nearest are asked. `graph` is read then.
+// docs/decisions/0025-graphs-inside-clusters.md says when graphs pay.
+enum class Inside : std::uint8_t { rows, graph };
 struct ClusteredOptions {
   std::uint32_t clusters = 0;
   std::uint64_t seed = 1;
+  Inside inside = Inside::rows;
+  HnswOptions graph = {};
 };
 std::unique_ptr<VectorSearch> make_clustered(const kernels::Rows& rows, Metric metric,
                                              const ClusteredOptions& options, base::Pool& pool);
-// The same clusters; their rows are looked at by sign codes first, and only those that the codes
-// leave by themselves.
-// Beside the signs there may be extra bits: `extra_words` of a row (kernels/extra_codes.h), 0 for
-// none.
+// The same clusters, `inside` is not read; their rows are looked at by sign codes first, and only
+// those that the codes leave by themselves. Beside the signs there may be extra bits: `extra_words`
+// of a row (kernels/extra_codes.h), 0 for none.
 struct CodedOptions {
   ClusteredOptions clusters;
   std::uint32_t extra_words = 0;

@@ -49,6 +49,14 @@ const std::vector<Maker>& makers() {
          const auto pool = base::make_thread_pool(1);
          return make_coded(rows, metric, {.clusters = {.clusters = 50}}, *pool);
        }},
+      {"clustered_graphs",
+       [](const kernels::Rows& rows, Metric metric) {
+         const auto pool = base::make_thread_pool(1);
+         return make_clustered(
+             rows, metric,
+             {.clusters = 20, .inside = Inside::graph, .graph = {.m = 12, .ef_construction = 100}},
+             *pool);
+       }},
   };
   return all;
 }
@@ -69,17 +77,16 @@ class Contract : public testing::TestWithParam<Case> {
   Metric metric() const { return GetParam().metric; }
 };
 
-INSTANTIATE_TEST_SUITE_P(All, Contract,
-                         testing::Values(Case{0, Metric::euclidean}, Case{0, Metric::cosine},
-                                         Case{1, Metric::euclidean}, Case{1, Metric::cosine},
-                                         Case{2, Metric::euclidean}, Case{2, Metric::cosine},
-                                         Case{3, Metric::euclidean}, Case{3, Metric::cosine},
-                                         Case{4, Metric::euclidean}, Case{4, Metric::cosine}),
-                         [](const auto& tested) {
-                           return std::string(makers()[tested.param.maker].name) +
-                                  (tested.param.metric == Metric::cosine ? "_cosine"
-                                                                         : "_euclidean");
-                         });
+INSTANTIATE_TEST_SUITE_P(
+    All, Contract,
+    testing::Values(Case{0, Metric::euclidean}, Case{0, Metric::cosine}, Case{1, Metric::euclidean},
+                    Case{1, Metric::cosine}, Case{2, Metric::euclidean}, Case{2, Metric::cosine},
+                    Case{3, Metric::euclidean}, Case{3, Metric::cosine}, Case{4, Metric::euclidean},
+                    Case{4, Metric::cosine}, Case{5, Metric::euclidean}, Case{5, Metric::cosine}),
+    [](const auto& tested) {
+      return std::string(makers()[tested.param.maker].name) +
+             (tested.param.metric == Metric::cosine ? "_cosine" : "_euclidean");
+    });
 
 // In double, every row, in the order of the definition. Whole numbers make each sum exact, so
 // that here the order of the terms does not matter.
