@@ -97,8 +97,9 @@ struct KeyPage {
 };
 
 struct OutlierOptions {
-  std::uint32_t count = 20;      // outliers to find, 1 to kOutliersMax
-  std::uint32_t neighbors = 10;  // the how many-th decides, 1 to kOutlierNeighborsMax
+  std::uint32_t count = 20;  // outliers to find, 1 to kOutliersMax
+  // A row is as far out as its so many-th nearest other row is away; 1 to kOutlierNeighborsMax.
+  std::uint32_t neighbors = 10;
   // Only rows whose metadata matches are looked at, as outliers and as neighbours
   // (docs/filters.md); empty for all.
   std::string filter = {};
@@ -175,7 +176,7 @@ struct PinReport {
 };
 
 struct FsckFinding {
-  std::string invariant;  // "I1" to "I19", or "object" for bytes that fail verification
+  std::string invariant;  // "I1" to "I20", or "object" for bytes that fail verification
   std::string object;     // key in the store
   std::string message;
 };
@@ -318,6 +319,8 @@ struct CacheTierStatus {
 struct CacheStatus {
   std::vector<CacheTierStatus> tiers;  // from the dearest to the cheapest
   std::uint64_t loads = 0, load_errors = 0, loads_shared = 0;
+  // Clusters of indexes in the order of time that were asked for ahead of queries.
+  std::uint64_t clusters_prefetched = 0;
   std::optional<CacheTierStatus> answers;  // with CacheOptions::answers_bytes_max
   std::uint64_t promotions = 0, promotions_dropped = 0;
   std::uint64_t demotions = 0, demotions_dropped = 0;

@@ -13,6 +13,10 @@ namespace varve {
 // Distances are "smaller is nearer": squared Euclidean distance, or 1 - cosine similarity.
 enum class Metric : std::uint8_t { euclidean = 1, cosine = 2 };
 
+// What lies in one cluster: rows that are near each other, or rows that were written one after the
+// other. A row that is replaced takes the time of its replacement.
+enum class ClusterOrder : std::uint8_t { similarity = 0, time = 1 };
+
 inline constexpr std::uint32_t kDimMax = 4096;
 inline constexpr std::size_t kKeyBytesMax = 1024;
 inline constexpr std::size_t kMetadataBytesMax = std::size_t{40} * 1024;
@@ -51,6 +55,10 @@ struct IndexConfig {
   // codes alone (QueryOptions::codes_only). Fractions are rounded to 64 bits a row. Below 64
   // dimensions there are no codes, and it is 1.
   double code_bits = 1;
+  // By time, a filter on a field that grows with it leaves few clusters to look at, and the
+  // clusters that follow those that a query read are brought into the cache. Queries without such a
+  // filter visit more clusters than by similarity.
+  ClusterOrder order = ClusterOrder::similarity;
 };
 
 // How sure an answer is. exact: every row that counts was looked at. bounded: the same answer,

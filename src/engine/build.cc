@@ -7,6 +7,7 @@
 #include "ann/kmeans.h"
 #include "ann/train_directions.h"
 #include "base/assert.h"
+#include "engine/cluster_shape.h"
 #include "engine/recall_fit.h"
 #include "engine/train.h"
 
@@ -20,6 +21,9 @@ constexpr std::uint64_t kSampleBytesMax = 512ULL << 20;
 // At most one row in so many is held out: the others train the centroids.
 constexpr std::uint64_t kRowsPerHeldOut = 8;
 
+// Runs of fewer rows have the mean of all, those that are held out too.
+constexpr std::uint64_t kRowsPerRun = 16;
+
 constexpr std::uint32_t kDropped = ~std::uint32_t{0};
 constexpr std::uint32_t kIsHeldOut = kDropped - 1;
 
@@ -32,7 +36,11 @@ class Build {
     double seconds = now();
     drop_repeated_keys();
     hold_out_rows();
-    choose_centroids();
+    if (options_.order == ClusterOrder::time) {
+      cut_runs();
+    } else {
+      choose_centroids();
+    }
     built_.train_seconds = now() - seconds;
     seconds = now();
     assign();
@@ -108,6 +116,75 @@ class Build {
       normalise(values.data() + begin, options_.codes.dim);
   }
 
+  // The cluster of the row that is number `place` of those that were not dropped.
+  std::uint32_t run_of(std::uint64_t place) const {
+    return static_cast<std::uint32_t>(place * runs_ / built_.rows);
+  }
+
+  std::uint64_t count_runs() const {
+    if (options_.existing == nullptr) {
+      return options_.clusters > 0 ? options_.clusters
+                                   : ann::cluster_count(built_.rows, options_.codes.dim);
+    }
+    const std::uint64_t rows = options_.existing->live_rows() + built_.rows;
+    const std::uint64_t most =
+        run_rows_max(rows, options_.existing->cluster_ids().size() + 1, options_.codes.dim);
+    return (built_.rows + most - 1) / most;
+  }
+
+  void cut_runs() {
+    runs_ = std::clamp<std::uint64_t>(count_runs(), 1, std::max<std::uint64_t>(1, built_.rows));
+    // A mean of few rows needs all of them.
+    const bool skips_held_out = built_.rows >= kRowsPerRun * runs_;
+    std::vector<double> sums(runs_ * options_.codes.dim, 0);
+    std::vector<std::uint64_t> counts(runs_, 0);
+    std::vector<float> values;
+    std::uint64_t place = 0;
+    for (std::uint64_t row = 0; row < spool_.size(); ++row) {
+      if (clusters_[row] == kDropped) continue;
+      const std::uint32_t run = run_of(place++);
+      if (skips_held_out && clusters_[row] == kIsHeldOut) continue;
+      values.clear();
+      append_row(row, values);
+      double* const sum = sums.data() + std::size_t{run} * options_.codes.dim;
+      for (std::uint32_t i = 0; i < options_.codes.dim; ++i) sum[i] += double{values[i]};
+      ++counts[run];
+      if (row % kReleaseRows == 0) {
+        spool_.release();
+        report("train", row, spool_.size());
+      }
+    }
+    spool_.release();
+    format::Centroids& centroids = built_.centroids;
+    centroids.dim = options_.codes.dim;
+    for (std::uint32_t run = 0; run < runs_; ++run) {
+      centroids.clusters.push_back(options_.first_cluster + run);
+      for (std::uint32_t i = 0; i < options_.codes.dim; ++i) {
+        const double sum = sums[std::size_t{run} * options_.codes.dim + i];
+        const double count = static_cast<double>(std::max<std::uint64_t>(1, counts[run]));
+        centroids.values.push_back(static_cast<float>(sum / count));
+      }
+    }
+    centroids_ = ann::CentroidSet(centroids.values, options_.codes.dim);
+    ids_ = centroids.clusters;
+    if (options_.existing != nullptr) {
+      built_.directions = options_.existing->directions();
+    } else if (options_.codes.extra_words > 0) {
+      built_.directions = train_directions(sample_values(ann::kDirectionRows), centroids_,
+                                           options_.codes, *job_.env.compute);
+    }
+  }
+
+  // At most `count` rows, as clusters see them.
+  std::vector<float> sample_values(std::uint64_t count) {
+    std::vector<float> values;
+    const auto rows = sample_rows(count);
+    values.reserve(rows.size() * options_.codes.dim);
+    for (const std::uint64_t row : rows) append_row(row, values);
+    spool_.release();
+    return values;
+  }
+
   void choose_centroids() {
     if (options_.existing != nullptr) {
       centroids_ = options_.existing->centroids();
@@ -125,11 +202,7 @@ class Build {
         std::min({std::max(clusters * kSampleRowsPerCluster, for_codes),
                   std::max(kSampleRowsMin, built_.rows / 4), kSampleBytesMax / row_bytes});
     report("train", 0, clusters, "clusters");
-    std::vector<float> sample;
-    const auto rows = sample_rows(wanted);
-    sample.reserve(rows.size() * options_.codes.dim);
-    for (const std::uint64_t row : rows) append_row(row, sample);
-    spool_.release();
+    const std::vector<float> sample = sample_values(wanted);
     built_.centroids = train_centroids(sample, options_.codes.dim, clusters, options_.first_cluster,
                                        options_.codes.seed, *job_.env.compute);
     centroids_ = ann::CentroidSet(built_.centroids.values, options_.codes.dim);
@@ -152,15 +225,17 @@ class Build {
     if (centroids_.size() < 2) held_out_.clear();
     ann::TrueNeighbors truth = make_held_out();
     std::vector<std::uint32_t> nearest;
+    std::uint64_t place = 0;
     for (std::size_t number = 0; number < spool_.block_count(); ++number) {
       const kernels::Rows block = spool_.block(number);
       const std::uint64_t first = spool_.block_begin(number);
       const auto values = rows_for_clusters(block, options_.codes.metric);
       const kernels::MatrixView view{values.data(), block.count, options_.codes.dim};
       nearest.resize(block.count);
-      centroids_.assign(view, nearest, {}, *job_.env.compute);
+      if (runs_ == 0) centroids_.assign(view, nearest, {}, *job_.env.compute);
       for (std::size_t i = 0; i < block.count; ++i) {
-        if (clusters_[first + i] != kDropped) clusters_[first + i] = nearest[i];
+        std::uint32_t& cluster = clusters_[first + i];
+        if (cluster != kDropped) cluster = runs_ > 0 ? run_of(place++) : nearest[i];
       }
       if (truth.query_count() > 0) truth.scan(view, first, *job_.env.compute);
       spool_.release();
@@ -245,6 +320,7 @@ class Build {
   // Centroid of each row, or kDropped; until rows are assigned 0 or kIsHeldOut.
   std::vector<std::uint32_t> clusters_;
   std::vector<std::uint64_t> held_out_;
+  std::uint64_t runs_ = 0;  // clusters in the order of time; 0: by similarity
   std::size_t touched_ = 0;
   Built built_;
 };

@@ -1,5 +1,6 @@
 // Turns a spool of rows into clusters: trains centroids on a sample, assigns every row, writes
-// groups, fits the recall table. Shared by import and by the rebuild of a whole index.
+// groups, fits the recall table. By time, clusters are runs of rows as they come in the spool,
+// which is then in the order of their LSNs. Shared by import and by the rebuild of a whole index.
 #pragma once
 
 #include <cstdint>
@@ -20,14 +21,16 @@ struct BuildOptions {
   ann::CodeConfig codes;            // of the manifest, without directions
   std::uint32_t clusters = 0;       // 0: from the number of rows
   std::uint32_t first_cluster = 0;  // id of the first cluster that is trained
-  // Assign to its clusters, and encode along its directions, instead of training new ones.
+  ClusterOrder order = ClusterOrder::similarity;
+  // Assign to its clusters, and encode along its directions, instead of training new ones; by time,
+  // clusters that follow them.
   const Generation* existing = nullptr;
   ProgressSink progress;
 };
 
 struct Built {
   WrittenGroups written;
-  format::Centroids centroids;  // empty if the existing ones were used
+  format::Centroids centroids;  // new ones; empty if the existing ones were used
   // Those that the rows are coded with.
   std::shared_ptr<const kernels::Directions> directions =
       std::make_shared<const kernels::Directions>();

@@ -50,6 +50,8 @@ ClusterShape shape_of(const Generation& generation, std::size_t centroid) {
 
 bool ClusterBounds::is_too_large(const ClusterShape& shape) const {
   if (!shape.is_changed() || shape.live <= rows_max()) return false;
+  // Runs can always be split.
+  if (is_by_time) return true;
   return shape.base_rows <= rows_max() || kRowsPerNew * shape.came_later() >= shape.live;
 }
 
@@ -65,9 +67,40 @@ Wear ClusterBounds::wear_of(const ClusterShape& shape) const {
 ClusterBounds bounds_of(const Generation& generation) {
   const std::size_t clusters = generation.cluster_ids().size();
   std::uint64_t rows = generation.live_rows();
+  const std::uint32_t dim = generation.manifest().dim;
+  if (generation.manifest().order == ClusterOrder::time) {
+    return {run_rows_max(rows, clusters, dim), clusters == 1, true};
+  }
   // A few rows less, and all would go into one cluster; a few more, and that would be split again.
   if (clusters > 1 && rows > ann::kFlatRowsMax / 2) rows = std::max(rows, ann::kFlatRowsMax + 1);
-  return {ann::cluster_rows_target(rows, generation.manifest().dim), clusters == 1};
+  return {ann::cluster_rows_target(rows, dim), clusters == 1, false};
+}
+
+std::uint64_t run_rows_max(std::uint64_t rows, std::size_t clusters, std::uint32_t dim) {
+  if (clusters > 1) rows = std::max(rows, ann::kFlatRowsMax + 1);
+  return ann::cluster_rows_target(rows, dim);
+}
+
+std::vector<bool> joining_clusters(const Generation& generation, const ClusterBounds& bounds) {
+  const std::size_t count = generation.cluster_ids().size();
+  std::vector<bool> joins(count, false);
+  if (!bounds.is_by_time) return joins;
+  const auto is_small = [&](std::uint64_t rows) { return 4 * rows < bounds.rows_target; };
+  bool has_older = false;
+  std::uint64_t older = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    const bool is_last = i + 1 == count;
+    const std::uint64_t live = shape_of(generation, i).live;
+    if (live == 0) {
+      joins[i] = has_older || !is_last;
+      continue;
+    }
+    const bool fits = older + live <= 2 * bounds.rows_target;
+    joins[i] = has_older && fits && (is_small(older) || (is_small(live) && !is_last));
+    older = joins[i] ? older + live : live;
+    has_older = true;
+  }
+  return joins;
 }
 
 std::uint64_t largest_cluster_rows(const Generation& generation) {

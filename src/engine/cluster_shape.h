@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "engine/generation.h"
 
@@ -36,7 +37,8 @@ enum class Wear {
 // Of one generation: they follow from its number of rows.
 struct ClusterBounds {
   std::uint64_t rows_target = 0;
-  bool is_sole = false;  // there is but one cluster
+  bool is_sole = false;     // there is but one cluster
+  bool is_by_time = false;  // clusters are runs of rows in the order of time
 
   // Clusters of more live rows are split, unless they are as they were written: sizes of trained
   // ones vary by themselves, and rows that are all alike cannot be split.
@@ -48,13 +50,22 @@ struct ClusterBounds {
   // Whether queries lose more by it than rewriting it costs once.
   Wear wear_of(const ClusterShape& shape) const;
   bool is_too_large(const ClusterShape& shape) const;
-  // Its rows go to its neighbours.
+  // Its rows go to its neighbours. Of clusters in the order of time joining_clusters() tells.
   bool is_too_small(const ClusterShape& shape) const {
-    return !is_sole && shape.is_changed() && 4 * shape.live < rows_target;
+    return !is_by_time && !is_sole && shape.is_changed() && 4 * shape.live < rows_target;
   }
 };
 
 ClusterBounds bounds_of(const Generation& generation);
+
+// Rows at which a cluster in the order of time is full, in an index that will have so many rows and
+// clusters. An index of several clusters keeps its windows however few rows are left.
+std::uint64_t run_rows_max(std::uint64_t rows, std::size_t clusters, std::uint32_t dim);
+
+// Which clusters go into the one before them in time: those without rows, and where one of two
+// neighbours is small and both together have room. Never the last one, which is being filled, while
+// it has rows; one cluster always stays. All false unless the index is in the order of time.
+std::vector<bool> joining_clusters(const Generation& generation, const ClusterBounds& bounds);
 
 // Live rows of the largest cluster; 0 without clusters.
 std::uint64_t largest_cluster_rows(const Generation& generation);

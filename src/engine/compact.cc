@@ -7,6 +7,7 @@
 
 #include "ann/kmeans.h"
 #include "engine/build.h"
+#include "engine/cluster_shape.h"
 #include "engine/collect.h"
 #include "engine/fold.h"
 #include "engine/manifest_edit.h"
@@ -44,6 +45,8 @@ bool is_outgrown(const Generation& generation) {
   if (clusters == 1 && ann::cluster_count(rows, generation.manifest().dim) == 1) return false;
   // A single cluster is scanned whole and needs no table.
   if (clusters > 1 && generation.manifest().probe_table.empty()) return true;
+  // Old runs stay as they are however many follow.
+  if (generation.manifest().order == ClusterOrder::time) return false;
   const std::uint64_t fitted = std::max<std::uint64_t>(1, generation.manifest().fitted_rows);
   return rows > 2 * fitted || 2 * rows < fitted;
 }
@@ -52,13 +55,19 @@ bool is_worn(const Generation& generation) {
   return 2 * scattered_rows(generation) > generation.live_rows() + generation.manifest().stale_rows;
 }
 
-// Live rows with their LSNs, one part at a time.
+// Live rows with their LSNs, one part at a time; cluster by cluster, which is in the order of time
+// if the clusters are.
 Result<Spool> spool_live_rows(const Core& core, const Generation& generation,
                               const ProgressSink& progress) {
   const std::uint32_t dim = generation.manifest().dim;
   VARVE_TRY(Spool spool, Spool::create(core.env.spool_dir, dim, Lsn{}));
   std::vector<float> values(dim);
-  for (std::uint32_t number = 0; number < generation.parts().size(); ++number) {
+  std::vector<std::uint32_t> parts;
+  for (std::size_t cluster = 0; cluster < generation.cluster_ids().size(); ++cluster) {
+    const auto more = generation.parts_of(cluster);
+    parts.insert(parts.end(), more.begin(), more.end());
+  }
+  for (const std::uint32_t number : parts) {
     const PartView& part = generation.parts()[number];
     if (part.live_rows() == 0) continue;
     VARVE_TRY(const auto rows, generation.read_rows(core.env, number));
@@ -90,6 +99,12 @@ Result<JobCommit> prepare_rebuild(Core& core, const JobContext& job, const View&
   manifest.probe_table.clear();
   BuildOptions options;
   options.codes = code_config_of(manifest, nullptr);
+  options.order = manifest.order;
+  const std::size_t clusters = generation.cluster_ids().size();
+  if (options.order == ClusterOrder::time && clusters > 1) {
+    const std::uint64_t most = run_rows_max(spool.size(), clusters, manifest.dim);
+    options.clusters = static_cast<std::uint32_t>((spool.size() + most - 1) / most);
+  }
   options.first_cluster = manifest.next_cluster;
   options.progress = progress;
   Built built;

@@ -16,6 +16,13 @@ void normalise(float* row, std::uint32_t dim) {
   }
 }
 
+std::vector<double> mean_of(std::span<const float> values, std::uint32_t dim) {
+  std::vector<double> mean(dim, 0);
+  for (std::size_t i = 0; i < values.size(); ++i) mean[i % dim] += values[i];
+  for (double& value : mean) value /= static_cast<double>(values.size() / dim);
+  return mean;
+}
+
 std::vector<float> rows_for_clusters(const kernels::Rows& rows, Metric metric) {
   std::vector<float> values(rows.count * rows.dim);
   kernels::widen_all(rows, values.data(), rows.dim);

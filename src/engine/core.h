@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "base/sync.h"
@@ -12,6 +13,7 @@
 #include "engine/jobs.h"
 #include "engine/names.h"
 #include "engine/owner.h"
+#include "engine/prefetch.h"
 #include "engine/reader.h"
 #include "engine/writer.h"
 #include "kernels/rows.h"
@@ -41,7 +43,8 @@ struct Core {
         index(uuid),
         names(uuid),
         reader(env, names, index),
-        writer(env, names, index, reader) {}
+        writer(env, names, index, reader),
+        prefetch(env) {}
 
   JobContext job(std::uint64_t id) const { return {env, names, index, id}; }
 
@@ -52,6 +55,8 @@ struct Core {
   Writer writer;
   OwnJobs own_jobs;
   ClusterWork work;
+  // Behind what its job uses. Queries of const views start it.
+  mutable Prefetch prefetch;
   base::Turn maintenance;  // one of fold, compact and the commit of an import at a time
 
  private:
@@ -64,6 +69,8 @@ struct Core {
 
 // Unit length, as cosine compares directions. A zero row stays zero.
 void normalise(float* row, std::uint32_t dim);
+// Mean of rows of float32, one behind the other. REQUIRES: there is one.
+std::vector<double> mean_of(std::span<const float> values, std::uint32_t dim);
 // Rows as the clusters see them: float32, of unit length under cosine.
 std::vector<float> rows_for_clusters(const kernels::Rows& rows, Metric metric);
 

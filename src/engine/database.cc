@@ -89,6 +89,7 @@ class StoredDatabase final : public Database {
 
   Result<CacheStatus> cache_status(bool indexes) override {
     CacheStatus status = status_of(env_.sections->layers());
+    status.clusters_prefetched = env_.sections->clusters_prefetched();
     if (env_.answers != nullptr) {
       status.answers = status_of("answers", env_.answers->stats(), env_.answers->bytes_max());
     }
@@ -130,11 +131,13 @@ class StoredDatabase final : public Database {
     VARVE_TRY(auto index, open_index(name));
     const IndexConfig& found = index->config();
     const bool same = found.dim == config.dim && found.metric == config.metric &&
-                      extra_words_of(found) == extra_words_of(config);
+                      extra_words_of(found) == extra_words_of(config) &&
+                      found.order == config.order;
     if (exist_ok && same) return index;
-    return fail(ErrorKind::conflict,
-                fmt::format("index '{}' exists{}", name.str(),
-                            same ? "" : " with another dimension, metric or number of code bits"));
+    return fail(
+        ErrorKind::conflict,
+        fmt::format("index '{}' exists{}", name.str(),
+                    same ? "" : " with another dimension, metric, order or number of code bits"));
   }
 
   const Env env_;

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "ann/kmeans.h"
+#include "engine/cluster_shape.h"
 #include "engine/collect.h"
 #include "engine/manifest_edit.h"
 #include "engine/train.h"
@@ -86,6 +87,77 @@ Status write_upserts(const NetOps& net, std::span<const std::uint32_t> nearest,
   return {};
 }
 
+// The clusters that rows of a fold go to.
+struct Targets {
+  std::vector<std::uint32_t> cluster_of;  // index into `ids`, of each row
+  std::vector<std::uint32_t> ids;
+  ann::CentroidSet centroids;
+};
+
+// Puts new clusters behind those that there are; `rows` of the index train the first ones.
+Status add_centroids(const JobContext& job, const format::Centroids& trained, std::size_t rows,
+                     Targets& targets, ManifestEdit& edit) {
+  format::Centroids all;
+  all.dim = trained.dim;
+  const auto old = targets.centroids.values();
+  all.values.assign(old.begin(), old.end());
+  all.values.insert(all.values.end(), trained.values.begin(), trained.values.end());
+  const std::size_t before = targets.ids.size();
+  targets.ids.insert(targets.ids.end(), trained.clusters.begin(), trained.clusters.end());
+  all.clusters = targets.ids;
+  VARVE_CHECK(set_centroids(job, all, edit));
+  edit.manifest.next_cluster += static_cast<std::uint32_t>(trained.clusters.size());
+  if (before == 0) edit.manifest.fitted_rows = rows;
+  scale_probe_table(edit.manifest, before, targets.ids.size());
+  targets.centroids = ann::CentroidSet(std::move(all.values), trained.dim);
+  return {};
+}
+
+Status choose_nearest(const Core& core, const JobContext& job, std::span<const float> values,
+                      Targets& targets, ManifestEdit& edit) {
+  const std::uint32_t dim = edit.manifest.dim;
+  const std::size_t rows = values.size() / dim;
+  if (targets.ids.empty()) {
+    const auto trained =
+        train_centroids(values, dim, ann::cluster_count(rows, dim), edit.manifest.next_cluster,
+                        edit.manifest.seed, *core.env.compute);
+    VARVE_CHECK(add_centroids(job, trained, rows, targets, edit));
+  }
+  targets.cluster_of.resize(rows);
+  targets.centroids.assign({values.data(), rows, dim}, targets.cluster_of, {}, *core.env.compute);
+  return {};
+}
+
+// The newest cluster is filled, then others begin; those of an index without any are all equal.
+Status choose_runs(const JobContext& job, const Generation& generation,
+                   std::span<const float> values, Targets& targets, ManifestEdit& edit) {
+  const std::uint32_t dim = edit.manifest.dim;
+  const std::size_t rows = values.size() / dim;
+  std::size_t filled = 0;
+  std::size_t run_rows = 0;
+  if (targets.ids.empty()) {
+    const std::size_t runs = ann::cluster_count(rows, dim);
+    run_rows = (rows + runs - 1) / runs;
+  } else {
+    run_rows = run_rows_max(generation.live_rows() + rows, targets.ids.size(), dim);
+    const std::uint64_t newest = shape_of(generation, targets.ids.size() - 1).live;
+    filled = std::min<std::uint64_t>(rows, run_rows - std::min<std::uint64_t>(run_rows, newest));
+    targets.cluster_of.assign(filled, static_cast<std::uint32_t>(targets.ids.size() - 1));
+  }
+  format::Centroids runs;
+  runs.dim = dim;
+  for (std::size_t begin = filled; begin < rows; begin += run_rows) {
+    const std::size_t count = std::min(run_rows, rows - begin);
+    const auto mean = mean_of(values.subspan(begin * dim, count * dim), dim);
+    runs.values.insert(runs.values.end(), mean.begin(), mean.end());
+    const auto number = static_cast<std::uint32_t>(runs.clusters.size());
+    runs.clusters.push_back(edit.manifest.next_cluster + number);
+    targets.cluster_of.insert(targets.cluster_of.end(), count,
+                              static_cast<std::uint32_t>(targets.ids.size()) + number);
+  }
+  return runs.clusters.empty() ? Status{} : add_centroids(job, runs, rows, targets, edit);
+}
+
 // `rows`: how many were written into clusters.
 Result<JobCommit> prepare_fold(const Core& core, const JobContext& job, const View& view,
                                std::uint64_t& rows) {
@@ -98,26 +170,18 @@ Result<JobCommit> prepare_fold(const Core& core, const JobContext& job, const Vi
   std::optional<GroupWriter> writer;
   if (!net.upserts.empty()) {
     const auto values = vectors_for_clusters(net, dim, edit.manifest.metric);
-    ann::CentroidSet centroids = generation.centroids();
-    std::vector<std::uint32_t> cluster_ids = generation.cluster_ids();
+    Targets targets{{}, generation.cluster_ids(), generation.centroids()};
+    VARVE_CHECK(edit.manifest.order == ClusterOrder::time
+                    ? choose_runs(job, generation, values, targets, edit)
+                    : choose_nearest(core, job, values, targets, edit));
     auto directions = generation.directions();
-    if (cluster_ids.empty()) {
-      const auto trained =
-          train_centroids(values, dim, ann::cluster_count(net.upserts.size(), dim),
-                          edit.manifest.next_cluster, edit.manifest.seed, *core.env.compute);
-      VARVE_CHECK(set_centroids(job, trained, edit));
-      cluster_ids = trained.clusters;
-      edit.manifest.next_cluster += static_cast<std::uint32_t>(cluster_ids.size());
-      edit.manifest.fitted_rows = net.upserts.size();
-      centroids = ann::CentroidSet(trained.values, dim);
-      directions = train_directions(values, centroids, code_config_of(edit.manifest, nullptr),
-                                    *core.env.compute);
+    if (generation.cluster_ids().empty()) {
+      directions = train_directions(values, targets.centroids,
+                                    code_config_of(edit.manifest, nullptr), *core.env.compute);
       VARVE_CHECK(set_directions(job, *directions, edit));
     }
-    std::vector<std::uint32_t> nearest(net.upserts.size());
-    centroids.assign({values.data(), net.upserts.size(), dim}, nearest, {}, *core.env.compute);
     writer.emplace(job, ann::CodeEncoder(code_config_of(edit.manifest, directions)));
-    VARVE_CHECK(write_upserts(net, nearest, cluster_ids, centroids, *writer));
+    VARVE_CHECK(write_upserts(net, targets.cluster_of, targets.ids, targets.centroids, *writer));
   }
   WrittenGroups written;
   if (writer) {

@@ -45,6 +45,19 @@ struct Row {
   std::uint32_t row = 0;
 };
 
+// LSNs one after the other.
+struct Span {
+  std::optional<Lsn> first;
+  Lsn last;
+  bool rises = true;
+
+  void add(const Lsn& lsn) {
+    rises = rises && (!first || lsn > last);
+    if (!first) first = lsn;
+    last = lsn;
+  }
+};
+
 class Check {
  public:
   Check(Core& core, const ProgressSink& progress) : core_(core), progress_(progress) {}
@@ -68,6 +81,7 @@ class Check {
     VARVE_CHECK(check_log());
     check_groups();
     check_keys();
+    check_order();
     check_retired();
     VARVE_CHECK(check_listing());
     report_.state_hash = hash_.hex();
@@ -233,6 +247,7 @@ class Check {
                             part.slot->ref.id, row, to_string(lsn)));
       }
       if (part.is_stale(row)) continue;
+      spans_[number].add(lsn);
       kernels::widen((*rows)->rows, row, values.data());
       const std::string_view text =
           *metadata == nullptr ? std::string_view{} : (*metadata)->at(row);
@@ -260,6 +275,25 @@ class Check {
       if (std::sqrt(squared) <= radius) continue;
       finding("object", group.blob.name,
               fmt::format("part {} row {}: lies beyond the radius", part.slot->ref.id, row));
+    }
+  }
+
+  // Read cluster by cluster, rows of an index in the order of time have rising LSNs.
+  void check_order() {
+    if (generation_->manifest().order != ClusterOrder::time) return;
+    Span all;
+    for (std::size_t cluster = 0; cluster < generation_->cluster_ids().size(); ++cluster) {
+      for (const std::uint32_t number : generation_->parts_of(cluster)) {
+        const auto span = spans_.find(number);
+        if (span == spans_.end()) continue;
+        all.add(*span->second.first);
+        if (!all.rises || !span->second.rises) {
+          return finding("I20", head_.manifest_name,
+                         fmt::format("part {}: rows are not in the order of time",
+                                     generation_->parts()[number].slot->ref.id));
+        }
+        all.last = span->second.last;
+      }
     }
   }
 
@@ -439,6 +473,7 @@ class Check {
   std::unordered_set<std::string> expected_;  // on lists of what is to be removed
   std::vector<format::KeyLocation> locations_;
   std::vector<Row> rows_;
+  std::map<std::uint32_t, Span> spans_;  // of the live rows of each part, by its number
   StateHash hash_;
   std::map<std::string, std::size_t> findings_;
   bool depends_on_head_ = false;

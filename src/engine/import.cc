@@ -110,6 +110,7 @@ class Import {
     BuildOptions build_options;
     build_options.codes = code_config_of(base.generation->manifest(), nullptr);
     build_options.clusters = options_.clusters;
+    build_options.order = base.generation->manifest().order;
     build_options.progress = options_.progress;
     if (!base.generation->cluster_ids().empty()) build_options.existing = base.generation.get();
     const JobContext context = core_.job(job.id);
@@ -179,7 +180,8 @@ class Import {
       return groups;
     }
     // Codes along other directions than those of the index would say something else.
-    if (!ids.empty() && built.directions->count() + generation.directions()->count() > 0) {
+    const auto mine = built.directions->values(), theirs = generation.directions()->values();
+    if (!ids.empty() && !std::equal(mine.begin(), mine.end(), theirs.begin(), theirs.end())) {
       return fail(ErrorKind::unavailable, "the index got clusters while the rows were assigned",
                   "import again");
     }
@@ -196,10 +198,14 @@ class Import {
       for (auto& part : group.parts) part.cluster += first;
     }
     edit.manifest.next_cluster += static_cast<std::uint32_t>(built.centroids.clusters.size());
-    edit.manifest.fitted_rows = built.rows;
-    edit.manifest.probe_table = built.probe_table;
+    if (ids.empty() || edit.manifest.order == ClusterOrder::similarity) {
+      edit.manifest.fitted_rows = built.rows;
+      edit.manifest.probe_table = built.probe_table;
+    } else {
+      scale_probe_table(edit.manifest, ids.size(), all.clusters.size());
+    }
     VARVE_CHECK(set_centroids(context, all, edit));
-    VARVE_CHECK(set_directions(context, *built.directions, edit));
+    if (ids.empty()) VARVE_CHECK(set_directions(context, *built.directions, edit));
     return groups;
   }
 

@@ -48,7 +48,9 @@ Status with_cost(const Env& env, QueryResult& result, const Query& query) {
 Status answer(const Core& core, const View& view, std::span<const float> vector,
               const QueryOptions& options, QueryResult& result) {
   AnswerCache* const answers = core.env.answers.get();
-  if (answers == nullptr) return search(core.env, view, vector, options, result);
+  if (answers == nullptr) {
+    return search(core.env, view, vector, options, result, &core.prefetch);
+  }
   const auto begin = core.env.clock->now();
   const std::string question = question_of(core.index, view, vector, options);
   if (auto kept = answers->find(question)) {
@@ -58,7 +60,7 @@ Status answer(const Core& core, const View& view, std::span<const float> vector,
     result = std::move(*kept);
     return {};
   }
-  VARVE_CHECK(search(core.env, view, vector, options, result));
+  VARVE_CHECK(search(core.env, view, vector, options, result, &core.prefetch));
   answers->keep(question, result);
   return {};
 }
@@ -415,6 +417,7 @@ Status create_index_objects(const Env& env, const format::Uuid& uuid, const Inde
   manifest.index = name.index;
   manifest.dim = config.dim;
   manifest.metric = config.metric;
+  manifest.order = config.order;
   manifest.extra_words = extra_words_of(config);
   manifest.seed = env.random->next();
   const base::Nonce nonce = base::make_nonce(*env.random);

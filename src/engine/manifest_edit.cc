@@ -4,6 +4,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "base/random.h"
 #include "format/envelope.h"
 
 namespace varve::engine {
@@ -103,6 +104,15 @@ Status set_directions(const JobContext& job, const kernels::Directions& directio
       edit.manifest.directions,
       write(job, blob, format::encode_directions(directions, job.index, blob.name, blob.nonce)));
   return {};
+}
+
+void scale_probe_table(format::Manifest& manifest, std::uint64_t before, std::uint64_t after) {
+  if (before == 0 || after <= before) return;
+  base::Random random(manifest.seed ^ manifest.next_cluster);
+  for (auto& point : manifest.probe_table) {
+    const std::uint64_t scaled = (point.nprobe * after + random.below(before)) / before;
+    point.nprobe = static_cast<std::uint32_t>(std::min(scaled, after));
+  }
 }
 
 void count_rows(const format::StaleRows& stale, format::Manifest& manifest) {

@@ -43,6 +43,12 @@ Status set_centroids(const JobContext& job, const format::Centroids& centroids, 
 Status set_directions(const JobContext& job, const kernels::Directions& directions,
                       ManifestEdit& edit);
 
+// For `after` clusters instead of `before`: pieces of a cluster that was split are visited instead
+// of it, as many more as there are now. Rounded up or down by chance: always up would add a cluster
+// in each of many small rewrites, and always to the nearest never one. The table is fitted anew
+// when more has changed.
+void scale_probe_table(format::Manifest& manifest, std::uint64_t before, std::uint64_t after);
+
 // Recounts live and stale rows from the parts and the bitmap, and moves next_part past all of them.
 void count_rows(const format::StaleRows& stale, format::Manifest& manifest);
 

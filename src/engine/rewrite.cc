@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "ann/kmeans.h"
-#include "base/random.h"
 #include "engine/manifest_edit.h"
 #include "engine/train.h"
 
@@ -46,7 +45,7 @@ class Rewrite {
     edit_.manifest.groups.insert(edit_.manifest.groups.end(), written.groups.begin(),
                                  written.groups.end());
     centroids_.dim = edit_.manifest.dim;
-    scale_probe_table();
+    scale_probe_table(edit_.manifest, generation_.cluster_ids().size(), centroids_.clusters.size());
     VARVE_CHECK(set_centroids(job_, centroids_, edit_));
     VARVE_CHECK(
         add_key_map(job_, generation_, generation_.stale(), std::move(written.locations), edit_));
@@ -71,6 +70,7 @@ class Rewrite {
     VARVE_TRY(auto rows, plan_.rows_that_stay(cluster));
     if (fate == ClusterFate::replaced) return write_pieces(next, rows, 1);
     append(take_received(next[0]), rows);
+    if (bounds_.is_by_time) return write_runs(next[0], rows);
     return write_whole(next[0], rows, 0);
   }
 
@@ -84,6 +84,24 @@ class Rewrite {
 
   static void append(std::vector<RowData> more, std::vector<RowData>& rows) {
     std::move(more.begin(), more.end(), std::back_inserter(rows));
+  }
+
+  // All rows of one cluster in the order of time, in as many as they take.
+  Status write_runs(const NextCluster& cluster, std::span<const RowData> rows) {
+    if (rows.size() <= bounds_.rows_max()) return write_whole(cluster, rows, kSplitDepthMax);
+    ++report_.splits;
+    const std::size_t runs = (rows.size() + bounds_.rows_target - 1) / bounds_.rows_target;
+    for (std::size_t run = 0; run < runs; ++run) {
+      const std::size_t begin = run * rows.size() / runs;
+      const auto some = rows.subspan(begin, (run + 1) * rows.size() / runs - begin);
+      const auto sample = ClusterRows::sample_of(some, kMeanRows);
+      const auto mean = mean_of(rows_.values_of(sample), edit_.manifest.dim);
+      const std::vector<float> centroid(mean.begin(), mean.end());
+      const std::uint32_t id = edit_.manifest.next_cluster++;
+      keep_centroid(id, centroid);
+      VARVE_CHECK(write(id, centroid, some));
+    }
+    return {};
   }
 
   // All rows of one cluster, in as many as they take.
@@ -142,9 +160,7 @@ class Rewrite {
     const std::uint32_t dim = edit_.manifest.dim;
     const auto sample = ClusterRows::sample_of(rows, kMeanRows);
     const std::vector<float> values = rows_.values_of(sample);
-    std::vector<double> mean(dim, 0);
-    for (std::size_t i = 0; i < values.size(); ++i) mean[i % dim] += values[i];
-    for (double& value : mean) value /= static_cast<double>(sample.size());
+    const std::vector<double> mean = mean_of(values, dim);
     double spread = 0, shift = 0;
     for (std::size_t i = 0; i < values.size(); ++i) {
       const double offset = values[i] - mean[i % dim];
@@ -178,20 +194,6 @@ class Rewrite {
     return {};
   }
 
-  // Pieces of a cluster that was split are visited instead of it: as many more as there are now.
-  // Rounded up or down by chance: always up would add a cluster in each of many small rewrites,
-  // and always to the nearest never one. The table is fitted anew when more has changed.
-  void scale_probe_table() {
-    const std::uint64_t before = generation_.cluster_ids().size();
-    const std::uint64_t after = centroids_.clusters.size();
-    if (after <= before) return;
-    base::Random random(edit_.manifest.seed ^ edit_.manifest.next_cluster);
-    for (auto& point : edit_.manifest.probe_table) {
-      const std::uint64_t scaled = (point.nprobe * after + random.below(before)) / before;
-      point.nprobe = static_cast<std::uint32_t>(std::min(scaled, after));
-    }
-  }
-
   void drop_rewritten_parts() {
     std::uint32_t number = 0;
     for (auto& group : edit_.manifest.groups) {
@@ -218,6 +220,8 @@ class Rewrite {
 
 bool rewrite_is_due(const Generation& generation, RewriteExtent extent) {
   const ClusterBounds bounds = bounds_of(generation);
+  const std::vector<bool> joins = joining_clusters(generation, bounds);
+  if (std::find(joins.begin(), joins.end(), true) != joins.end()) return true;
   for (std::size_t i = 0; i < generation.cluster_ids().size(); ++i) {
     const ClusterShape shape = shape_of(generation, i);
     const bool is_due =
@@ -229,11 +233,14 @@ bool rewrite_is_due(const Generation& generation, RewriteExtent extent) {
 
 std::uint64_t rewrite_bytes_held(const Generation& generation, RewriteExtent extent) {
   const ClusterBounds bounds = bounds_of(generation);
+  const std::vector<bool> joins = joining_clusters(generation, bounds);
   std::uint64_t of_small = 0, largest = 0;
   for (std::size_t i = 0; i < generation.cluster_ids().size(); ++i) {
     const ClusterShape shape = shape_of(generation, i);
-    if (!shape.is_changed()) continue;
-    if (extent == RewriteExtent::worn && bounds.wear_of(shape) != Wear::whole) continue;
+    if (!joins[i]) {
+      if (!shape.is_changed()) continue;
+      if (extent == RewriteExtent::worn && bounds.wear_of(shape) != Wear::whole) continue;
+    }
     std::uint64_t bytes = 0;
     for (const std::uint32_t part : generation.parts_of(i)) {
       for (const auto& section : generation.parts()[part].slot->ref.sections) {
@@ -241,7 +248,7 @@ std::uint64_t rewrite_bytes_held(const Generation& generation, RewriteExtent ext
       }
     }
     largest = std::max(largest, bytes);
-    if (bounds.is_too_small(shape)) of_small += bytes;
+    if (joins[i] || bounds.is_too_small(shape)) of_small += bytes;
   }
   return of_small + largest;
 }

@@ -44,6 +44,7 @@ Status RewritePlan::make(std::uint32_t& next_id) {
   }
   choose();
   choose_rest_of_thin_groups();
+  if (bounds_.is_by_time) return make_by_time();
   VARVE_CHECK(train_pieces(next_id));
   VARVE_CHECK(refine(next_id));
   return move_rows();
@@ -88,6 +89,8 @@ ClusterFate RewritePlan::fate_of(const ClusterShape& shape) const {
     if (wear == Wear::none) return ClusterFate::kept;
     if (wear == Wear::parts) return ClusterFate::joined;
   }
+  // Runs are cut when they are written.
+  if (bounds_.is_by_time) return ClusterFate::rewritten;
   if (bounds_.is_too_large(shape)) return ClusterFate::replaced;
   return bounds_.is_too_small(shape) ? ClusterFate::dissolved : ClusterFate::rewritten;
 }

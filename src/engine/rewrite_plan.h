@@ -39,7 +39,9 @@ struct NextCluster {
 // The plan for one generation. Follows LIRE (Xu et al., SPFresh, SOSP 2023): a cluster that is
 // too large is split, one that is too small dissolved, and rows go to the cluster that is nearest
 // now: those of clusters that are written anyway to any, those around a split to the pieces. Beyond
-// LIRE, the centroids of clusters that are written anyway move as in k-means.
+// LIRE, the centroids of clusters that are written anyway move as in k-means. In an index in the
+// order of time no row moves but to the cluster before or behind, with all of its cluster
+// (time_plan.cc).
 class RewritePlan {
  public:
   RewritePlan(const Generation& generation, RewriteExtent extent, ClusterRows& rows,
@@ -63,6 +65,7 @@ class RewritePlan {
   void choose();
   ClusterFate fate_of(const ClusterShape& shape) const;
   void choose_rest_of_thin_groups();
+  Status make_by_time();
   Status train_pieces(std::uint32_t& next_id);
   Status refine(std::uint32_t& next_id);
   Result<std::vector<float>> sample_of_written() const;

@@ -96,7 +96,7 @@ class Search {
     scratch.scorer.set(generation_.manifest().metric, query);
   }
 
-  Status run(QueryResult& result) {
+  Status run(QueryResult& result, Prefetch* prefetch) {
     Laps laps(*env_.clock);
     const ReadCost before = read_cost();
     const cache::ReadCounts tiers_before = section_counts();
@@ -117,6 +117,7 @@ class Search {
     cost_.store_bytes = read_cost().bytes - before.bytes;
     cost_.tier_reads = std::move(result.performance.tier_reads);
     set_tier_reads(tiers_before);
+    if (prefetch != nullptr) read_ahead(*prefetch);
     result.performance = std::move(cost_);
     return {};
   }
@@ -133,6 +134,26 @@ class Search {
     }
     cost_.tier_reads[tiers].tier = "store";
     cost_.tier_reads[tiers].reads = now.loads - before.loads;
+  }
+
+  // The sections that a query like this one will ask for in the clusters that come next.
+  void read_ahead(Prefetch& prefetch) const {
+    if (generation_.manifest().order != ClusterOrder::time || view_.resident != nullptr) return;
+    const auto missed = [](const TierReads& reads) { return reads.reads > 0; };
+    const bool has_missed =
+        std::any_of(cost_.tier_reads.begin() + 1, cost_.tier_reads.end(), missed);
+    std::vector<std::uint32_t> parts;
+    for (std::size_t place = 0; place < visits_.parts(); ++place) {
+      if (held_.live_rows(place) > 0) parts.push_back(held_.parts()[place]);
+    }
+    std::vector<format::Section> sections{format::Section::ids};
+    if (filter_ != nullptr) sections.push_back(format::Section::attributes);
+    const bool reads_codes = way_ == Way::codes || way_ == Way::codes_only;
+    if (reads_codes) sections.push_back(format::Section::codes);
+    if (way_ == Way::codes_only) sections.push_back(format::Section::extra);
+    if (way_ != Way::codes_only) sections.push_back(format::Section::rows);
+    if (options_.include_metadata) sections.push_back(format::Section::metadata);
+    prefetch.after(view_, parts, sections, has_missed);
   }
 
   bool visit_more() {
@@ -162,8 +183,9 @@ class Search {
   enum class Way : std::uint8_t { codes_only, codes, matches, all };
   Way choose_way() const {
     if (options_.codes_only && generation_.rotation() != nullptr) return Way::codes_only;
-    const bool by_codes = !options_.bounded && !visits_.sees_every_match() &&
-                          generation_.rotation() != nullptr &&
+    const bool looks_at_all =
+        options_.bounded || (visits_.sees_every_match() && !visits_.is_all_by_recall());
+    const bool by_codes = !looks_at_all && generation_.rotation() != nullptr &&
                           visits_.uncoded_rows() * kUncodedShareMax <= visits_.live_rows();
     const bool few = filter_ != nullptr && visits_.live_rows() * kMatchShareMax <= visits_.rows();
     // Codes say which rows need not be read at all.
@@ -177,6 +199,7 @@ class Search {
   Status scan() {
     if (filter_ != nullptr) VARVE_CHECK(visits_.visit_matches());
     const Way way = choose_way();
+    way_ = way;
     const bool looks_at_rows = way == Way::matches || way == Way::all;
     has_every_row_ = looks_at_rows && visits_.has_every_match();
     cost_.certainty = has_every_row_ ? Certainty::exact : Certainty::approximate;
@@ -356,6 +379,7 @@ class Search {
   Performance cost_;
   // Every row that counts is among those visited.
   bool has_every_row_ = false;
+  Way way_ = Way::all;  // of the last scan
 };
 
 // The last filter of a thread that was valid: one that is asked again is not parsed again.
@@ -379,11 +403,11 @@ Result<const Filter*> filter_of(std::string_view text) {
 }  // namespace
 
 Status search(const Env& env, const View& view, std::span<const float> query,
-              const QueryOptions& options, QueryResult& result) {
+              const QueryOptions& options, QueryResult& result, Prefetch* prefetch) {
   const format::Manifest& manifest = view.generation->manifest();
   VARVE_CHECK(validate_query(query, options, config_of(manifest)));
   VARVE_TRY(const Filter* const filter, filter_of(options.filter));
-  return Search(env, view, query, options, filter).run(result);
+  return Search(env, view, query, options, filter).run(result, prefetch);
 }
 
 }  // namespace varve::engine

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <memory>
 #include <span>
 #include <string>
@@ -59,6 +60,10 @@ class SectionCache {
                       const Pinning& pinning);
   SectionPins& pins() { return pins_; }
 
+  // What is read ahead of queries, for the counters.
+  void count_prefetched(std::uint64_t clusters) { prefetched_ += clusters; }
+  std::uint64_t clusters_prefetched() const { return prefetched_; }
+
   // Bytes that tier `number` keeps of the index.
   std::uint64_t bytes_of(const format::Uuid& index, std::size_t number);
   // Bytes that tier `number` keeps of each index, by section_key_prefix, in one walk. Nothing of a
@@ -92,6 +97,7 @@ class SectionCache {
 
   const std::unique_ptr<cache::LayeredCache> cache_;
   SectionPins pins_;  // goes first
+  std::atomic<std::uint64_t> prefetched_ = 0;
 };
 
 }  // namespace varve::engine

@@ -65,6 +65,9 @@ Status validate_config(const IndexConfig& config) {
   if (config.metric != Metric::euclidean && config.metric != Metric::cosine) {
     return fail(ErrorKind::invalid, "metric is neither euclidean nor cosine");
   }
+  if (config.order != ClusterOrder::similarity && config.order != ClusterOrder::time) {
+    return fail(ErrorKind::invalid, "order is neither similarity nor time");
+  }
   const double bits = config.code_bits;
   if (bits == 1) return {};
   if (!(bits >= 2 && bits <= 8)) {
@@ -84,10 +87,10 @@ std::uint32_t extra_words_of(const IndexConfig& config) {
 }
 
 IndexConfig config_of(const format::Manifest& manifest) {
-  if (manifest.extra_words == 0) return {manifest.dim, manifest.metric};
+  if (manifest.extra_words == 0) return {manifest.dim, manifest.metric, 1, manifest.order};
   const std::uint32_t words_a_bit = kernels::rotated_dim(manifest.dim) / 64;
   const double extra_bits = static_cast<double>(manifest.extra_words) / words_a_bit;
-  return {manifest.dim, manifest.metric, 1 + extra_bits};
+  return {manifest.dim, manifest.metric, 1 + extra_bits, manifest.order};
 }
 
 Status validate_key(std::string_view key) {

@@ -68,7 +68,13 @@ Status Visits::choose(const Question& question) {
     ann::ProbePlan plan =
         ann::choose_probes(generation.manifest().probe_table, options.recall, options.k, clusters);
     raise_to_rows_min(generation, options.recall, plan);
-    if (plan.nprobe >= clusters) {
+    // Runs say little about where a row is, so that often all of them have to be visited.
+    const bool is_by_time = generation.manifest().order == ClusterOrder::time;
+    if (plan.nprobe >= clusters && is_by_time && clusters > 1 && options.recall < 1 &&
+        question_.filter == nullptr) {
+      visit_ranked({clusters, clusters, 0});
+      is_all_by_recall_ = true;
+    } else if (plan.nprobe >= clusters) {
       visit_all();
     } else {
       visit_ranked(plan);
@@ -225,6 +231,7 @@ void Visits::begin(std::size_t clusters) {
   rows_ = live_rows_ = uncoded_rows_ = 0;
   clusters_ = clusters;
   sees_every_match_ = false;
+  is_all_by_recall_ = false;
 }
 
 void Visits::add_cluster(std::size_t centroid, float to_centroid) {

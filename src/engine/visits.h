@@ -52,6 +52,9 @@ class Visits {
   std::size_t clusters() const { return clusters_; }
   // Chosen so that no row that counts lies elsewhere.
   bool sees_every_match() const { return sees_every_match_; }
+  // All clusters are visited because the recall asked for takes them, not to see every row: codes
+  // may say which rows are looked at.
+  bool is_all_by_recall() const { return is_all_by_recall_; }
   // No row that counts lies elsewhere, be it by chance. False if that is not known.
   bool has_every_match();
   // Of the parts visited: all rows, those that count, and of these those without codes.
@@ -89,6 +92,7 @@ class Visits {
   HeldSections held_;  // borrows parts_
   std::size_t clusters_ = 0;
   bool sees_every_match_ = false;
+  bool is_all_by_recall_ = false;
   std::size_t rows_ = 0, live_rows_ = 0, uncoded_rows_ = 0;
 };
 

@@ -47,9 +47,9 @@ enum class Kind : std::uint16_t {
 std::string_view to_string(Kind kind);
 
 // 1: everything. 2: groups with codes, and manifests that list such groups. 3: the same of
-// attributes. 4: the same of extra bits, and manifests of indexes that have them. 5: directions,
-// and manifests of indexes that have them. An object gets the least version that can say what it
-// says.
+// attributes. 4: the same of extra bits, and manifests of indexes that have them. 5: the same of
+// radii, directions, and manifests of indexes that have them or whose clusters are in the order of
+// time. An object gets the least version that can say what it says.
 inline constexpr std::uint16_t kVersionMax = 5;
 
 struct Identity {

@@ -60,7 +60,7 @@ Head read_head(Reader& reader, std::uint16_t version, Manifest& manifest) {
   manifest.dim = reader.u32("dimension");
   if (manifest.dim < 1 || manifest.dim > kDimMax) reader.fail("dimension", "out of range");
   manifest.metric = static_cast<Metric>(reader.choice(1, 2, "metric"));
-  reader.zeros(1, "reserved");
+  manifest.order = static_cast<ClusterOrder>(reader.choice(0, version >= 5 ? 1 : 0, "order"));
   head.has_directions = reader.choice(0, version >= 5 ? 1 : 0, "has directions") == 1;
   reader.zeros(1, "reserved");
   manifest.seed = reader.u64("seed");
@@ -109,7 +109,7 @@ base::Bytes encode_manifest(const Manifest& manifest, const Uuid& index, std::st
   Writer writer(name, 4096);
   writer.u32(manifest.dim);
   writer.u8(static_cast<std::uint8_t>(manifest.metric));
-  writer.zeros(1);
+  writer.u8(static_cast<std::uint8_t>(manifest.order));
   writer.u8(manifest.directions ? 1 : 0);
   writer.zeros(1);
   writer.u64(manifest.seed);
@@ -143,6 +143,7 @@ base::Bytes encode_manifest(const Manifest& manifest, const Uuid& index, std::st
   for (const GroupRef& group : manifest.groups) {
     for (const PartRef& part : group.parts) version = std::max(version, part_version(part));
   }
+  if (manifest.order != ClusterOrder::similarity) version = 5;
   return writer.seal(Identity{Kind::manifest, index, std::string(name), nonce, version});
 }
 

@@ -91,6 +91,7 @@ struct Manifest {
   std::string bucket, index;  // for people and fsck; never part of a path
   std::uint32_t dim = 0;
   Metric metric = Metric::euclidean;
+  ClusterOrder order = ClusterOrder::similarity;
   std::uint64_t seed = 0;  // of rotation and sampling
   // Of each row with codes in section C (kernels/extra_codes.h); 0: there is no section C.
   std::uint32_t extra_words = 0;

@@ -105,13 +105,15 @@ PartRef bounded_part(std::uint64_t id) {
   return part;
 }
 
-SampleObject sample_manifest(std::string file, const PartRef& second, bool has_directions = false) {
+SampleObject sample_manifest(std::string file, const PartRef& second, bool has_directions = false,
+                             ClusterOrder order = ClusterOrder::similarity) {
   Manifest manifest;
   if (has_directions) manifest.directions = BlobRef{name_of("d/2/11"), 2400, {13, 14}};
   manifest.bucket = "bucket-a";
   manifest.index = "index-b";
   manifest.dim = kDim;
   manifest.metric = Metric::cosine;
+  manifest.order = order;
   manifest.seed = 99;
   manifest.extra_words = extra_words_of(second);
   manifest.next_part = 8;
@@ -443,6 +445,8 @@ std::vector<SampleObject> sample_objects() {
   objects.push_back(of_version("v5", sample_manifest("manifest_directions", extra_part(7), true)));
   objects.push_back(of_version("v5", sample_directions()));
   objects.push_back(of_version("v5", sample_manifest("manifest_radius", bounded_part(7))));
+  objects.push_back(of_version(
+      "v5", sample_manifest("manifest_time", manifest_part(7, false), false, ClusterOrder::time)));
   return objects;
 }
 

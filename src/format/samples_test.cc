@@ -141,6 +141,7 @@ Manifest Sampler::manifest(std::size_t groups, std::size_t parts) {
                                               static_cast<std::uint32_t>(number()),
                                               static_cast<std::uint32_t>(number()), value()});
   }
+  manifest.order = static_cast<ClusterOrder>(below(2));
   return manifest;
 }
 
@@ -329,12 +330,13 @@ bool same(const GroupRef& a, const GroupRef& b) {
 
 bool same(const Manifest& a, const Manifest& b) {
   return a.bucket == b.bucket && a.index == b.index && a.dim == b.dim && a.metric == b.metric &&
-         a.seed == b.seed && a.extra_words == b.extra_words && a.next_part == b.next_part &&
-         a.next_cluster == b.next_cluster && a.live_rows == b.live_rows &&
-         a.stale_rows == b.stale_rows && a.fitted_rows == b.fitted_rows &&
-         all_same(a.groups, b.groups) && same(a.centroids, b.centroids) &&
-         all_same(a.key_map, b.key_map) && same(a.stale, b.stale) &&
-         same(a.directions, b.directions) && all_same(a.probe_table, b.probe_table);
+         a.order == b.order && a.seed == b.seed && a.extra_words == b.extra_words &&
+         a.next_part == b.next_part && a.next_cluster == b.next_cluster &&
+         a.live_rows == b.live_rows && a.stale_rows == b.stale_rows &&
+         a.fitted_rows == b.fitted_rows && all_same(a.groups, b.groups) &&
+         same(a.centroids, b.centroids) && all_same(a.key_map, b.key_map) &&
+         same(a.stale, b.stale) && same(a.directions, b.directions) &&
+         all_same(a.probe_table, b.probe_table);
 }
 
 bool same(const Centroids& a, const Centroids& b) {

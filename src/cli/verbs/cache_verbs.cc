@@ -125,6 +125,7 @@ Result<int> show_status(const Settings& settings, const Arguments&) {
                   {"loads", status.loads},
                   {"load_errors", status.load_errors},
                   {"loads_shared", status.loads_shared},
+                  {"clusters_prefetched", status.clusters_prefetched},
                   {"promotions", status.promotions},
                   {"promotions_dropped", status.promotions_dropped},
                   {"demotions", status.demotions},

@@ -17,8 +17,13 @@ struct CreateArguments {
   std::uint32_t dim = 0;
   std::string metric;
   double code_bits = 1;
+  std::string order = "similarity";
   bool exist_ok = false;
 };
+
+const char* order_name(ClusterOrder order) {
+  return order == ClusterOrder::time ? "time" : "similarity";
+}
 
 const char* metric_name(Metric metric) { return metric == Metric::cosine ? "cosine" : "euclidean"; }
 
@@ -31,6 +36,12 @@ Result<int> create_index(const Settings& settings, const CreateArguments& argume
     return fail(ErrorKind::invalid, fmt::format("metric '{}' is not known", arguments.metric),
                 "--metric euclidean or cosine");
   }
+  if (arguments.order == "time") {
+    config.order = ClusterOrder::time;
+  } else if (arguments.order != "similarity") {
+    return fail(ErrorKind::invalid, fmt::format("order '{}' is not known", arguments.order),
+                "--order similarity or time");
+  }
   if (config.dim == 0 || config.dim > kDimMax) {
     return fail(ErrorKind::invalid,
                 fmt::format("dimension {} is not in 1 to {}", config.dim, kDimMax));
@@ -42,7 +53,8 @@ Result<int> create_index(const Settings& settings, const CreateArguments& argume
     print_line(json_text(Json{{"name", name.str()},
                               {"dim", config.dim},
                               {"metric", metric_name(config.metric)},
-                              {"code_bits", index->config().code_bits}}));
+                              {"code_bits", index->config().code_bits},
+                              {"order", order_name(config.order)}}));
   } else {
     note(settings, fmt::format("index '{}' has dimension {} and metric {}", name.str(), config.dim,
                                metric_name(config.metric)));
@@ -57,6 +69,7 @@ Json info_json(const IndexInfo& info) {
             {"dim", info.config.dim},
             {"metric", metric_name(info.config.metric)},
             {"code_bits", info.config.code_bits},
+            {"order", order_name(info.config.order)},
             {"vectors", info.vectors},
             {"row_type", info.row_type},
             {"clusters", info.clusters},
@@ -199,6 +212,8 @@ void add_index_verbs(const VerbTable& verbs) {
   create->add_option("--metric", arguments->metric, "euclidean or cosine")->required();
   create->add_option("--code-bits", arguments->code_bits,
                      "Bits of code for each dimension: 1 (default), or 2 to 8 for --codes-only");
+  create->add_option("--order", arguments->order,
+                     "What one cluster holds: rows by similarity (default), or by time of writing");
   create->add_flag("--exist-ok", arguments->exist_ok, "No error if the same index exists");
   create->callback([verbs, arguments] {
     verbs.chosen = [&settings = verbs.settings, arguments] {
