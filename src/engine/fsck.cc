@@ -9,8 +9,8 @@
 #include <unordered_set>
 
 #include "ann/clustering.h"
-#include "codec/checksum.h"
 #include "engine/put_once.h"
+#include "engine/state_hash.h"
 #include "format/envelope.h"
 #include "kernels/distance.h"
 
@@ -19,25 +19,6 @@ namespace {
 
 constexpr std::uint32_t kListPage = 1000;
 constexpr unsigned kAttemptsMax = 6;
-
-// Order-independent sum over all live keys, so that equal states give equal hashes whatever their
-// layout in storage.
-class StateHash {
- public:
-  void add(std::string_view key, std::span<const float> vector, std::string_view metadata) {
-    std::string record;
-    record.append(std::to_string(key.size())).append(":").append(key);
-    record.append(base::as_text(std::as_bytes(vector)));
-    record.append(metadata);
-    const codec::Hash128 hash = codec::hash128(base::as_bytes(record));
-    high_ += hash.high;
-    low_ += hash.low;
-  }
-  std::string hex() const { return fmt::format("{:016x}{:016x}", high_, low_); }
-
- private:
-  std::uint64_t high_ = 0, low_ = 0;
-};
 
 struct Row {
   std::string key;
