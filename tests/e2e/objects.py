@@ -95,7 +95,7 @@ def read_head(s):
 
 
 def read_manifest(s):
-    for name, size in [("dimension", 4), ("metric", 1), ("zero", 1)]:
+    for name, size in [("dimension", 4), ("metric", 1), ("order", 1)]:
         s.take(size, name)
     has_directions = s.number("B", "has directions")
     s.take(1, "zero")
