@@ -67,7 +67,7 @@ Result<RecallReport> measure_recall(const Snapshot& snapshot,
   asked.include_metadata = false;
   QueryOptions exact = asked;
   exact.exact = true;
-  exact.codes_only = false;
+  exact.bounded = exact.codes_only = false;
   VARVE_TRY(const Pass warm_up, run_pass(snapshot, queries, {"warm up", asked}, progress));
   VARVE_TRY(const Pass timed, run_pass(snapshot, queries, {"query", asked}, progress));
   RecallReport report;
