@@ -17,19 +17,6 @@ const IndexName kName{"test", "index"};
 using Records = std::map<std::string, VectorRecord>;
 using Scores = std::vector<std::pair<double, std::string>>;
 
-double distance_between(Metric metric, const std::vector<float>& a, const std::vector<float>& b) {
-  double squared = 0, dot = 0, norm_a = 0, norm_b = 0;
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    const double x = a[i], y = b[i];
-    squared += (x - y) * (x - y);
-    dot += x * y;
-    norm_a += x * x;
-    norm_b += y * y;
-  }
-  return metric == Metric::euclidean ? squared
-                                     : 1.0 - dot / (std::sqrt(norm_a) * std::sqrt(norm_b));
-}
-
 Scores naive_outliers(Metric metric, const Records& records, std::size_t count, std::size_t k) {
   Scores scores;
   for (const auto& [key, record] : records) {

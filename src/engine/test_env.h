@@ -116,6 +116,21 @@ inline QueryOptions recall_query(double recall) {
   return options;
 }
 
+// In double, in the plainest way.
+inline double distance_between(Metric metric, const std::vector<float>& a,
+                               const std::vector<float>& b) {
+  double squared = 0, dot = 0, norm_a = 0, norm_b = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    const double x = a[i], y = b[i];
+    squared += (x - y) * (x - y);
+    dot += x * y;
+    norm_a += x * x;
+    norm_b += y * y;
+  }
+  return metric == Metric::euclidean ? squared
+                                     : 1.0 - dot / (std::sqrt(norm_a) * std::sqrt(norm_b));
+}
+
 // A map is all that an index is, seen from outside.
 class Model {
  public:
@@ -126,26 +141,14 @@ class Model {
   std::vector<std::pair<double, std::string>> nearest(const std::vector<float>& query,
                                                       std::size_t k) const {
     std::vector<std::pair<double, std::string>> all;
-    for (const auto& [key, record] : records) all.emplace_back(distance(query, record.vector), key);
+    for (const auto& [key, record] : records)
+      all.emplace_back(distance_between(metric_, query, record.vector), key);
     std::sort(all.begin(), all.end());
     all.resize(std::min(k, all.size()));
     return all;
   }
 
  private:
-  double distance(const std::vector<float>& a, const std::vector<float>& b) const {
-    double squared = 0, dot = 0, norm_a = 0, norm_b = 0;
-    for (std::size_t i = 0; i < a.size(); ++i) {
-      const double x = a[i], y = b[i];
-      squared += (x - y) * (x - y);
-      dot += x * y;
-      norm_a += x * x;
-      norm_b += y * y;
-    }
-    return metric_ == Metric::euclidean ? squared
-                                        : 1.0 - dot / (std::sqrt(norm_a) * std::sqrt(norm_b));
-  }
-
   Metric metric_;
 };
 

@@ -51,17 +51,13 @@ GroupRef read_group(Reader& reader, const Manifest& manifest) {
   return group;
 }
 
-struct Head {
-  bool has_directions = false;
-};
-
-Head read_head(Reader& reader, std::uint16_t version, Manifest& manifest) {
-  Head head;
+// Whether there are directions, which stand farther behind.
+bool read_head(Reader& reader, std::uint16_t version, Manifest& manifest) {
   manifest.dim = reader.u32("dimension");
   if (manifest.dim < 1 || manifest.dim > kDimMax) reader.fail("dimension", "out of range");
   manifest.metric = static_cast<Metric>(reader.choice(1, 2, "metric"));
   manifest.order = static_cast<ClusterOrder>(reader.choice(0, version >= 5 ? 1 : 0, "order"));
-  head.has_directions = reader.choice(0, version >= 5 ? 1 : 0, "has directions") == 1;
+  const bool has_directions = reader.choice(0, version >= 5 ? 1 : 0, "has directions") == 1;
   reader.zeros(1, "reserved");
   manifest.seed = reader.u64("seed");
   manifest.next_part = reader.u64("next part");
@@ -76,7 +72,7 @@ Head read_head(Reader& reader, std::uint16_t version, Manifest& manifest) {
   manifest.fitted_rows = reader.u64("fitted rows");
   manifest.bucket = std::string(reader.text(kLabelBytesMax, "bucket"));
   manifest.index = std::string(reader.text(kLabelBytesMax, "index"));
-  return head;
+  return has_directions;
 }
 
 ProbePoint read_probe(Reader& reader) {
@@ -153,10 +149,10 @@ Result<Manifest> decode_manifest(const base::Bytes& object, const Uuid& index,
   const std::string context = fmt::format("object {}", name);
   Reader reader(envelope.body, context);
   Manifest manifest;
-  const Head head = read_head(reader, envelope.identity.version, manifest);
+  const bool has_directions = read_head(reader, envelope.identity.version, manifest);
   manifest.centroids = read_optional(reader, "centroids");
   manifest.stale = read_optional(reader, "stale");
-  if (head.has_directions) manifest.directions = read_blob(reader, "directions");
+  if (has_directions) manifest.directions = read_blob(reader, "directions");
   const std::size_t segments = reader.count(kBlobBytesMin, "key map segments");
   manifest.key_map.reserve(segments);
   for (std::size_t i = 0; i < segments && reader.ok(); ++i) {
