@@ -26,7 +26,8 @@ constexpr int kWidenings = 6;
 }  // namespace
 
 struct RankingScratch {
-  std::vector<float> estimates, lowers, uppers;
+  std::vector<float> estimates, lowers;
+  kernels::UpperBounds bounds;
   std::vector<std::uint32_t> places;  // of those that may be visited, `count` of them
   std::size_t count = 0;
   std::vector<float> distances;
@@ -36,16 +37,17 @@ struct RankingScratch {
   void select(float limit) {
     count = kernels::places_within({lowers.data(), places.size() - 1}, limit, places.data());
   }
-  // The k-th upper bound of those that are selected.
+  float upper(std::size_t place) const { return 2 * estimates[place] - lowers[place]; }
+  // The k-th upper bound of the first `size`, and of those that are selected.
+  float kth_upper_of(std::size_t size, std::size_t k) {
+    bounds.reset(k);
+    kernels::add_upper_bounds({estimates.data(), size}, lowers.data(), bounds);
+    return bounds.limit();
+  }
   float kth_upper(std::size_t k) {
-    uppers.resize(count);
-    for (std::size_t i = 0; i < count; ++i) {
-      const float upper = 2 * estimates[places[i]] - lowers[places[i]];
-      uppers[i] = upper < kAll ? upper : kAll;  // no NaN
-    }
-    const auto kth = uppers.begin() + static_cast<std::ptrdiff_t>(k - 1);
-    std::nth_element(uppers.begin(), kth, uppers.end());
-    return *kth;
+    bounds.reset(k);
+    for (std::size_t i = 0; i < count; ++i) bounds.add(upper(places[i]));
+    return bounds.limit();
   }
 };
 
@@ -168,7 +170,9 @@ void CentroidRanking::rank_flat(const float* query, const kernels::SignTable& ta
                           scratch.lowers.data());
 
   scratch.select(first_limit(query, plan, least, scratch));
-  if (scratch.count > plan.nprobe) scratch.select(scratch.kth_upper(plan.nprobe));
+  if (least < plan.nprobe && scratch.count > plan.nprobe) {
+    scratch.select(scratch.kth_upper(plan.nprobe));
+  }
 
   scratch.distances.resize(scratch.count);
   kernels::squared_l2_at(query,
@@ -182,7 +186,7 @@ void CentroidRanking::rank_flat(const float* query, const kernels::SignTable& ta
 float CentroidRanking::first_limit(const float* query, const ProbePlan& plan, std::size_t least,
                                    RankingScratch& scratch) const {
   const std::size_t size = centroids_->size();
-  if (least >= plan.nprobe) return kAll;
+  if (least >= plan.nprobe) return scratch.kth_upper_of(size, plan.nprobe);
   const std::size_t near = kernels::place_of_least({scratch.estimates.data(), size});
   const float distance =
       kernels::squared_l2_one(query, centroids_->centroid(near).data(), centroids_->dim());

@@ -10,7 +10,8 @@
 namespace varve::ann {
 namespace {
 
-constexpr std::array<float, 7> kRecalls = {0.80F, 0.90F, 0.95F, 0.98F, 0.99F, 0.995F, 0.999F};
+constexpr std::array<float, 10> kRecalls = {0.80F, 0.85F, 0.90F, 0.93F,  0.95F,
+                                            0.97F, 0.98F, 0.99F, 0.995F, 0.999F};
 constexpr std::array<std::uint32_t, 2> kCounts = {10, 100};
 // Stands for the distance of a query that lies on a centroid; squared.
 constexpr float kTinySquared = 1e-30F;

@@ -68,8 +68,8 @@ struct HeldOut {
 void add_mixed_queries(std::uint32_t dim, Metric metric, std::vector<float>& queries,
                        std::vector<std::uint64_t>& self);
 
-// Fits the table for recall 0.80, 0.90, 0.95, 0.98, 0.99, 0.995, 0.999 and k 10 and 100: for each
-// the cheapest plan (in mean rows, from `cluster_rows`) that finds the share on the held-out
+// Fits the table for ten shares of recall from 0.80 to 0.999 and k 10 and 100: for each the
+// cheapest plan (in mean rows, from `cluster_rows`) that finds the share on the held-out
 // queries with a margin for queries that are not like the rows.
 std::vector<format::ProbePoint> fit_probes(const CentroidSet& centroids,
                                            std::span<const std::uint32_t> cluster_rows,

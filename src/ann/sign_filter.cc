@@ -15,18 +15,26 @@ void SignFilter::add(const kernels::SignTable& table, const kernels::SignCluster
   ranges_.push_back({count_, base_id});
 }
 
-std::span<SignFilter::Survivor> SignFilter::finish() {
-  survivors_.clear();
+// Both passes write every hit and keep what belongs there: which ones do cannot be foretold.
+void SignFilter::finish(std::vector<Survivor>& out) const {
   const float limit = bounds_.limit();
-  std::size_t at = 0;
-  for (const Range& range : ranges_) {
-    for (; at < range.end; ++at) {
-      const kernels::SignHit& hit = hits_[at];
-      if (hit.lower > limit) continue;
-      survivors_.push_back({hit.lower, hit.estimate, range.base_id + hit.row});
+  std::size_t end = out.size();
+  out.resize(end + count_ + 1);
+  const auto append = [&](const auto& belongs) {
+    std::size_t at = 0;
+    for (const Range& range : ranges_) {
+      for (; at < range.end; ++at) {
+        const kernels::SignHit& hit = hits_[at];
+        out[end] = {hit.lower, hit.estimate, range.base_id + hit.row};
+        end += static_cast<std::size_t>(belongs(hit));
+      }
     }
-  }
-  return survivors_;
+  };
+  append([limit](const kernels::SignHit& hit) { return hit.upper() <= limit; });
+  append([limit](const kernels::SignHit& hit) {
+    return !(hit.upper() <= limit) && hit.lower <= limit;
+  });
+  out.resize(end);
 }
 
 }  // namespace varve::ann

@@ -25,9 +25,9 @@ class SignFilter {
   // Looks at the rows of one cluster; row i has the id base_id + i. `cluster.first_row` is 0.
   void add(const kernels::SignTable& table, const kernels::SignCluster& cluster,
            std::uint64_t base_id);
-  // Those whose lower bound is within the k-th smallest upper bound, in the order in which they
-  // were added. The caller may reorder them. Valid until the next start().
-  std::span<Survivor> finish();
+  // Appends those whose lower bound is within the k-th smallest upper bound: first the k with the
+  // smallest upper bounds, then the others, both in the order in which they were added.
+  void finish(std::vector<Survivor>& out) const;
 
  private:
   struct Range {
@@ -39,7 +39,6 @@ class SignFilter {
   std::vector<kernels::SignHit> hits_;  // grows only: count_ of them count
   std::size_t count_ = 0;
   std::vector<Range> ranges_;
-  std::vector<Survivor> survivors_;
 };
 
 }  // namespace varve::ann

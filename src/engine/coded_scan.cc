@@ -11,13 +11,6 @@ namespace {
 
 constexpr float kNoBound = -std::numeric_limits<float>::infinity();
 
-// Rows that are compared together: their bytes are fetched while those before are compared, and
-// those after profit from a nearer limit.
-constexpr std::size_t kBatchRows = 16;
-
-// Candidates whose extra bits are asked for while earlier ones are estimated.
-constexpr std::size_t kFetchedAhead = 4;
-
 // Of the error of a code, in bounds of it, when rows are compared: costs a few more rows and finds
 // half of what single bounds miss.
 constexpr float kSlack = 1.5F;
@@ -35,7 +28,6 @@ Status CodedScan::nearest(HeldSections& held, const RowScorer& scorer,
                           std::vector<std::uint64_t>& ids) {
   capacity_ = capacity;
   VARVE_CHECK(filter(held, to_centroids, capacity));
-  put_nearest_first(capacity);
   VARVE_CHECK(held.keeps_all() ? compare_at_once(held, scorer) : compare_in_groups(held, scorer));
   // Distances that overflow are all equal: the exact ones decide.
   const float limit = scorer.with_margin(nearest_.limit());
@@ -54,7 +46,6 @@ Status CodedScan::nearest_by_codes(HeldSections& held, const RowScorer& scorer,
                                    std::vector<Scored>& found) {
   extra_.set(rotated_.data(), shape, directions);
   VARVE_CHECK(filter(held, to_centroids, capacity));
-  put_nearest_first(capacity);
   compared_.clear();
   unestimated_.clear();
   nearest_.reset(capacity);
@@ -94,8 +85,7 @@ Status CodedScan::filter(HeldSections& held, std::span<const float> to_centroids
   }
   survivors_.clear();
   add_uncoded(held);
-  const auto filtered = filter_.finish();
-  survivors_.insert(survivors_.end(), filtered.begin(), filtered.end());
+  filter_.finish(survivors_);
   return {};
 }
 
@@ -108,15 +98,6 @@ void CodedScan::add_uncoded(const HeldSections& held) {
         survivors_.push_back({kNoBound, kNoBound, row_id(place, row)});
     }
   }
-}
-
-// They give a limit for all that follow.
-void CodedScan::put_nearest_first(std::size_t count) {
-  if (count >= survivors_.size()) return;
-  std::nth_element(survivors_.begin(), survivors_.begin() + static_cast<std::ptrdiff_t>(count - 1),
-                   survivors_.end(), [](const Survivor& a, const Survivor& b) {
-                     return a.estimate != b.estimate ? a.estimate < b.estimate : a.id < b.id;
-                   });
 }
 
 void CodedScan::list_places() {
@@ -160,31 +141,41 @@ Status CodedScan::compare_in_groups(HeldSections& held, const RowScorer& scorer)
 }
 
 // First those that seem nearest, then of the others only those whose bound is within the k-th
-// distance. What is compared together does not depend on how rows are read.
+// distance. Which ones does not depend on how rows are read.
 template <typename Fetch, typename DistanceOf>
 void CodedScan::compare(const RowScorer& scorer, Fetch fetch, DistanceOf distance_of) {
   compared_.clear();
   nearest_.reset(capacity_);
   float limit = std::numeric_limits<float>::infinity();
-  for (std::size_t at = 0; at < survivors_.size();) {
-    batch_.clear();
-    const std::size_t width = at == 0 ? std::max(capacity_, kBatchRows) : kBatchRows;
-    for (; at < survivors_.size() && batch_.size() < width; ++at) {
-      const Survivor& one = survivors_[at];
-      const float lower = one.estimate - kSlack * (one.estimate - one.lower);
-      // Not a number where nothing is known.
-      if (scorer.of_codes(lower) > limit) continue;
+  const auto may_be_near = [&](const Survivor& one) {
+    const float lower = one.estimate - kSlack * (one.estimate - one.lower);
+    // Not a number where nothing is known.
+    return !(scorer.of_codes(lower) > limit);
+  };
+  std::size_t at = 0;  // what was not fetched yet
+  const auto fetch_next = [&](std::size_t slot) {
+    for (; at < survivors_.size(); ++at) {
+      if (!may_be_near(survivors_[at])) continue;
       fetch(at);
-      batch_.push_back(static_cast<std::uint32_t>(at));
+      fetched_[slot] = static_cast<std::uint32_t>(at++);
+      return true;
     }
-    for (const std::uint32_t i : batch_) {
+    return false;
+  };
+  std::size_t first = 0, end = 0;
+  while (end < kFetchedAhead && fetch_next(end)) ++end;
+  for (; first < end; ++first) {
+    const std::uint32_t i = fetched_[first % kFetchedAhead];
+    if (may_be_near(survivors_[i])) {
       const float distance = distance_of(i);
       // Of damaged rows only.
-      if (std::isnan(distance)) continue;
-      compared_.push_back({distance, survivors_[i].id});
-      nearest_.add(distance);
+      if (!std::isnan(distance)) {
+        compared_.push_back({distance, survivors_[i].id});
+        nearest_.add(distance);
+        limit = scorer.with_margin(nearest_.limit());
+      }
     }
-    limit = scorer.with_margin(nearest_.limit());
+    if (fetch_next(end % kFetchedAhead)) ++end;
   }
 }
 

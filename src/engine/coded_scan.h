@@ -2,6 +2,7 @@
 // estimated by their extra bits.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -47,11 +48,12 @@ class CodedScan {
 
  private:
   using Survivor = ann::SignFilter::Survivor;
+  // Candidates whose values or extra bits are asked for while earlier ones are looked at.
+  static constexpr std::size_t kFetchedAhead = 8;
 
   Status filter(HeldSections& held, std::span<const float> to_centroids, std::size_t capacity);
   void add_uncoded(const HeldSections& held);
   void list_places();
-  void put_nearest_first(std::size_t count);
   Status compare_at_once(HeldSections& held, const RowScorer& scorer);
   Status compare_in_groups(HeldSections& held, const RowScorer& scorer);
   Status estimate(HeldSections& held, const RowScorer& scorer, std::span<const float> to_centroids);
@@ -66,11 +68,11 @@ class CodedScan {
   kernels::SignTable table_;
   ann::SignFilter filter_;
   std::size_t capacity_ = 1;
-  std::vector<Survivor> survivors_;  // the capacity_ that seem nearest first
+  std::vector<Survivor> survivors_;  // after those without codes, the capacity_ that seem nearest
   std::vector<std::uint32_t> coded_places_;
-  std::vector<std::uint32_t> places_;  // of survivors, ascending
-  std::vector<float> distances_;       // of survivors, if compared in groups
-  std::vector<std::uint32_t> batch_;   // of survivors, compared together
+  std::vector<std::uint32_t> places_;                   // of survivors, ascending
+  std::vector<float> distances_;                        // of survivors, if compared in groups
+  std::array<std::uint32_t, kFetchedAhead> fetched_{};  // of survivors, to be compared next
   std::vector<Scored> compared_;
   std::size_t rows_compared_ = 0;
   kernels::ExtraQuery extra_;

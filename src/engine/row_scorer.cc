@@ -22,6 +22,7 @@ void RowScorer::set(Metric metric, std::span<const float> query) {
   unit_.assign(query.begin(), query.end());
   whole_.clear();
   const auto dim = static_cast<std::uint32_t>(query.size());
+  error_ = kernels::distance_error(dim);
   if (metric == Metric::cosine) {
     normalise(unit_.data(), dim);
     query_norm_ = std::sqrt(kernels::squared_norm_exact(query.data(), dim));
@@ -74,13 +75,12 @@ double RowScorer::exact(const kernels::Rows& rows, std::size_t row) const {
 }
 
 float RowScorer::with_margin(float threshold) const {
-  const float error = kernels::distance_error(static_cast<std::uint32_t>(query_.size()));
   // Squares of tiny differences lose less than the smallest normal number.
   if (metric_ == Metric::euclidean) {
-    return threshold * (1.0F + 4.0F * error) + std::numeric_limits<float>::min();
+    return threshold * (1.0F + 4.0F * error_) + std::numeric_limits<float>::min();
   }
   // The product of unit vectors is at most 1, normalising included.
-  return threshold + 8.0F * error + 1e-6F;
+  return threshold + 8.0F * error_ + 1e-6F;
 }
 
 }  // namespace varve::engine

@@ -50,6 +50,7 @@ class RowScorer {
   std::vector<float> unit_;
   std::vector<std::int16_t> whole_;  // the query if it is of whole numbers as rows are; or empty
   double query_norm_ = 0;
+  float error_ = 0;  // kernels::distance_error()
 };
 
 }  // namespace varve::engine

@@ -282,6 +282,9 @@ class Search {
                        VARVE_CHECK(held_.hold<IdsView>(places));
                        VARVE_CHECK(held_.hold<RowsView>(places));
                        for (const std::uint64_t id : group) {
+                         held_.at<IdsView>(place_of(id)).fetch(row_of(id));
+                       }
+                       for (const std::uint64_t id : group) {
                          const RowsView& rows = held_.at<RowsView>(place_of(id));
                          add_candidate(id, scorer_.exact(rows.rows, row_of(id)), dropped);
                        }

@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <span>
 #include <vector>
 
 namespace varve::kernels {
@@ -106,6 +107,9 @@ class UpperBounds {
   float limit_ = std::numeric_limits<float>::infinity();
   std::vector<float> bounds_;  // ascending; a heap, largest first, above kSortedMax
 };
+
+// Adds the upper bounds of what estimate_signs() wrote.
+void add_upper_bounds(std::span<const float> estimates, const float* lowers, UpperBounds& bounds);
 
 // The rows of one cluster.
 struct SignCluster {

@@ -280,6 +280,32 @@ TEST(SignCodes, BoundsEndAtTheKthUpperBoundOfAll) {
   });
 }
 
+// Numbers of all sizes, infinities and what is not a number among them, which are no bounds.
+TEST(SignCodes, UpperBoundsOfManyEndAtTheKth) {
+  SCOPED_TRACE(kSeed);
+  on_each_target([] {
+    std::mt19937 random(kSeed);
+    UpperBounds bounds;
+    for (std::size_t count = 1; count < 200; count += 1 + count / 8) {
+      std::vector<float> estimates = drawn_query(random, count), lowers = estimates, uppers;
+      for (std::size_t i = 0; i < count; ++i) {
+        lowers[i] -= std::abs(drawn_query(random, 1)[0]);
+        if (random() % 9 == 0) estimates[i] = std::numeric_limits<float>::quiet_NaN();
+        if (random() % 9 == 0) lowers[i] = -kAll;
+        const float upper = estimates[i] + (estimates[i] - lowers[i]);
+        uppers.push_back(upper < kAll ? upper : kAll);
+      }
+      std::sort(uppers.begin(), uppers.end());
+      for (const std::size_t k : {std::size_t{1}, std::size_t{10}, std::size_t{60}, count}) {
+        if (k > count) continue;
+        bounds.reset(k);
+        add_upper_bounds(estimates, lowers.data(), bounds);
+        EXPECT_EQ(bounds.limit(), uppers[k - 1]) << count << " " << k;
+      }
+    }
+  });
+}
+
 TEST(SignCodes, ARowOnItsCentroidHasTheDistanceOfTheCentroid) {
   std::mt19937 random(kSeed);
   Cluster cluster(random, 128, 1);

@@ -209,6 +209,21 @@ void estimate_blocks(const SignScan& scan, const std::byte* blocks, std::size_t 
   }
 }
 
+void add_uppers(std::span<const float> estimates, const float* lowers, UpperBounds& bounds) {
+  const Floats d;
+  HWY_ALIGN float uppers[kLanes];
+  const auto upper = [](float estimate, float lower) { return estimate + (estimate - lower); };
+  std::size_t i = 0;
+  for (; i + kLanes <= estimates.size(); i += kLanes) {
+    const auto estimate = hn::LoadU(d, estimates.data() + i);
+    const auto all = hn::Add(estimate, hn::Sub(estimate, hn::LoadU(d, lowers + i)));
+    if (hn::AllFalse(d, hn::Lt(all, hn::Set(d, bounds.limit())))) continue;
+    hn::Store(all, d, uppers);
+    for (const float one : uppers) bounds.add(one);
+  }
+  for (; i < estimates.size(); ++i) bounds.add(upper(estimates[i], lowers[i]));
+}
+
 // Calls visit(lower, estimate, row) for rows whose bound is within limit(), in order.
 template <class Limit, class Visit>
 HWY_INLINE void for_rows(const SignScan& scan, const SignCluster& cluster, Limit limit,
@@ -271,6 +286,7 @@ namespace varve::kernels {
 namespace {
 
 HWY_EXPORT(estimate_blocks);
+HWY_EXPORT(add_uppers);
 HWY_EXPORT(scan_to_limit);
 HWY_EXPORT(scan_to_bounds);
 
@@ -294,6 +310,10 @@ void estimate_signs(const SignTable& table, const std::byte* blocks, std::size_t
                     float to_centroid, float* estimates, float* lowers) {
   HWY_DYNAMIC_DISPATCH(estimate_blocks)
   (scan_of(table, to_centroid), blocks, rows, estimates, lowers);
+}
+
+void add_upper_bounds(std::span<const float> estimates, const float* lowers, UpperBounds& bounds) {
+  HWY_DYNAMIC_DISPATCH(add_uppers)(estimates, lowers, bounds);
 }
 
 std::size_t scan_signs(const SignTable& table, const std::byte* blocks, std::size_t rows,

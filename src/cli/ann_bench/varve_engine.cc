@@ -15,7 +15,7 @@ namespace {
 using SteadyClock = std::chrono::steady_clock;
 
 constexpr std::uint32_t kProbesMax = 8192;
-constexpr double kTargets[] = {0.8, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995, 0.999};
+constexpr double kTargets[] = {0.8, 0.85, 0.9, 0.93, 0.95, 0.97, 0.98, 0.99, 0.995, 0.999};
 
 double seconds_since(SteadyClock::time_point start) {
   return std::chrono::duration<double>(SteadyClock::now() - start).count();
