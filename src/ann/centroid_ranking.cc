@@ -22,11 +22,13 @@ constexpr float kRounding = 1 + 1e-5F;
 // How a limit grows that leaves too few, and how often before it is given up.
 constexpr float kWiden = 1.2F;
 constexpr int kWidenings = 6;
+// Keeping so many least bounds in order is cheaper than selecting among all.
+constexpr std::size_t kFewBounds = 48;
 
 }  // namespace
 
 struct RankingScratch {
-  std::vector<float> estimates, lowers;
+  std::vector<float> estimates, lowers, uppers;
   kernels::UpperBounds bounds;
   std::vector<std::uint32_t> places;  // of those that may be visited, `count` of them
   std::size_t count = 0;
@@ -38,16 +40,30 @@ struct RankingScratch {
     count = kernels::places_within({lowers.data(), places.size() - 1}, limit, places.data());
   }
   float upper(std::size_t place) const { return 2 * estimates[place] - lowers[place]; }
-  // The k-th upper bound of the first `size`, and of those that are selected.
+  // The k-th upper bound of the first `size`.
   float kth_upper_of(std::size_t size, std::size_t k) {
+    if (k > kFewBounds) return kth_of_many(size, k, [&](std::size_t i) { return upper(i); });
     bounds.reset(k);
     kernels::add_upper_bounds({estimates.data(), size}, lowers.data(), bounds);
     return bounds.limit();
   }
+  // Of those that are selected.
   float kth_upper(std::size_t k) {
+    const auto upper_at = [&](std::size_t i) { return upper(places[i]); };
+    if (k > kFewBounds) return kth_of_many(count, k, upper_at);
     bounds.reset(k);
-    for (std::size_t i = 0; i < count; ++i) bounds.add(upper(places[i]));
+    for (std::size_t i = 0; i < count; ++i) bounds.add(upper_at(i));
     return bounds.limit();
+  }
+  template <typename UpperAt>
+  float kth_of_many(std::size_t size, std::size_t k, UpperAt upper_at) {
+    uppers.resize(size);
+    for (std::size_t i = 0; i < size; ++i) {
+      uppers[i] = upper_at(i) < kAll ? upper_at(i) : kAll;  // no NaN
+    }
+    const auto kth = uppers.begin() + static_cast<std::ptrdiff_t>(k - 1);
+    std::nth_element(uppers.begin(), kth, uppers.end());
+    return *kth;
   }
 };
 

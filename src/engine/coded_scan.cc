@@ -1,6 +1,7 @@
 #include "engine/coded_scan.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 
@@ -10,6 +11,9 @@ namespace varve::engine {
 namespace {
 
 constexpr float kNoBound = -std::numeric_limits<float>::infinity();
+
+// Candidates whose values or extra bits are asked for while earlier ones are looked at.
+constexpr std::size_t kFetchedAhead = 8;
 
 // Of the error of a code, in bounds of it, when rows are compared: costs a few more rows and finds
 // half of what single bounds miss.
@@ -152,12 +156,13 @@ void CodedScan::compare(const RowScorer& scorer, Fetch fetch, DistanceOf distanc
     // Not a number where nothing is known.
     return !(scorer.of_codes(lower) > limit);
   };
-  std::size_t at = 0;  // what was not fetched yet
+  std::array<std::uint32_t, kFetchedAhead> fetched;  // of survivors, to be compared next
+  std::size_t at = 0;                                // the first survivor not looked at yet
   const auto fetch_next = [&](std::size_t slot) {
     for (; at < survivors_.size(); ++at) {
       if (!may_be_near(survivors_[at])) continue;
       fetch(at);
-      fetched_[slot] = static_cast<std::uint32_t>(at++);
+      fetched[slot] = static_cast<std::uint32_t>(at++);
       return true;
     }
     return false;
@@ -165,7 +170,8 @@ void CodedScan::compare(const RowScorer& scorer, Fetch fetch, DistanceOf distanc
   std::size_t first = 0, end = 0;
   while (end < kFetchedAhead && fetch_next(end)) ++end;
   for (; first < end; ++first) {
-    const std::uint32_t i = fetched_[first % kFetchedAhead];
+    const std::uint32_t i = fetched[first % kFetchedAhead];
+    // The limit may have come nearer since it was fetched.
     if (may_be_near(survivors_[i])) {
       const float distance = distance_of(i);
       // Of damaged rows only.

@@ -2,7 +2,6 @@
 // estimated by their extra bits.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -48,8 +47,6 @@ class CodedScan {
 
  private:
   using Survivor = ann::SignFilter::Survivor;
-  // Candidates whose values or extra bits are asked for while earlier ones are looked at.
-  static constexpr std::size_t kFetchedAhead = 8;
 
   Status filter(HeldSections& held, std::span<const float> to_centroids, std::size_t capacity);
   void add_uncoded(const HeldSections& held);
@@ -70,9 +67,8 @@ class CodedScan {
   std::size_t capacity_ = 1;
   std::vector<Survivor> survivors_;  // after those without codes, the capacity_ that seem nearest
   std::vector<std::uint32_t> coded_places_;
-  std::vector<std::uint32_t> places_;                   // of survivors, ascending
-  std::vector<float> distances_;                        // of survivors, if compared in groups
-  std::array<std::uint32_t, kFetchedAhead> fetched_{};  // of survivors, to be compared next
+  std::vector<std::uint32_t> places_;  // of survivors, ascending
+  std::vector<float> distances_;       // of survivors, if compared in groups
   std::vector<Scored> compared_;
   std::size_t rows_compared_ = 0;
   kernels::ExtraQuery extra_;

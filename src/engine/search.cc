@@ -281,6 +281,7 @@ class Search {
                      [&](auto places, auto group) -> Status {
                        VARVE_CHECK(held_.hold<IdsView>(places));
                        VARVE_CHECK(held_.hold<RowsView>(places));
+                       // They come while the distances are computed.
                        for (const std::uint64_t id : group) {
                          held_.at<IdsView>(place_of(id)).fetch(row_of(id));
                        }
