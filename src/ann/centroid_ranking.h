@@ -18,7 +18,8 @@ struct RankingScratch;
 // Ranks like CentroidSet::rank at a fraction of its cost: only centroids whose sign codes leave
 // them among those that are visited are compared themselves. Distances are the same bits, and so is
 // the order of what is found. A centroid is missed if the bound of its code fails and the error
-// reaches the last distance that counts: one of 500 at most in tests, nearly always one of the
+// reaches the last distance that counts: one of 500 in tests, and of 256 dimensions or more,
+// where plans that visit four or more take bounds tighter, one of 100; nearly always one of the
 // last. From `levels_from` on, not all codes are looked at (centroid_levels.h) and one of 100 may
 // be missed. Immutable; thread-safe.
 class CentroidRanking {
@@ -44,7 +45,7 @@ class CentroidRanking {
   void compare_hits(const float* query, const ProbePlan& plan, std::size_t least,
                     RankingScratch& scratch) const;
   void rank_flat(const float* query, const kernels::SignTable& table, const ProbePlan& plan,
-                 std::size_t least, RankingScratch& scratch,
+                 bool is_tight, RankingScratch& scratch,
                  std::vector<CentroidSet::Ranked>& out) const;
   float first_limit(const float* query, const ProbePlan& plan, std::size_t least,
                     RankingScratch& scratch) const;

@@ -9,22 +9,22 @@
 
 #include "ann/clustering.h"
 #include "base/assert.h"
-#include "kernels/sign_codes.h"
 
 namespace varve::ann {
 namespace {
 
 using kernels::kSignBlockRows;
+using kernels::kSignFactorBytes;
 
 bool is_finite_bf16(std::uint16_t bits) {
   return std::isfinite(std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16));
 }
 
 // Factors that float32 cannot hold would leave the row out of every answer: this one is in all.
-void mend_factors(std::byte* block, std::uint32_t width, std::size_t place) {
-  std::byte* const add = block + std::size_t{width} * 4 + place * sizeof(float);
-  std::byte* const rescale = block + std::size_t{width} * 4 + kSignBlockRows * sizeof(float) +
-                             place * sizeof(std::uint16_t);
+void mend_factors(std::byte* factors, std::size_t place) {
+  std::byte* const add = factors + place * sizeof(float);
+  std::byte* const rescale =
+      factors + kSignBlockRows * sizeof(float) + place * sizeof(std::uint16_t);
   std::byte* const error = rescale + kSignBlockRows * sizeof(std::uint16_t);
   float added;
   std::uint16_t rescaled, erring;
@@ -44,6 +44,7 @@ void mend_factors(std::byte* block, std::uint32_t width, std::size_t place) {
 CodeEncoder::CodeEncoder(const CodeConfig& config)
     : metric_(config.metric),
       rotation_(config.dim, config.seed),
+      steps_(config.dim < kTwoStepsDimMin ? kernels::SignSteps::one : kernels::SignSteps::two),
       has_extra_(config.extra_words > 0),
       directions_(config.directions != nullptr ? config.directions
                                                : std::make_shared<const kernels::Directions>()),
@@ -53,7 +54,7 @@ CodeEncoder::CodeEncoder(const CodeConfig& config)
 void CodeEncoder::encode(const kernels::Rows& rows, std::span<const float> centroid,
                          std::span<std::byte> signs, std::span<std::byte> extra) const {
   const std::uint32_t width = rotation_.padded_dim();
-  const std::size_t block_bytes = kernels::sign_block_bytes(width);
+  const std::size_t block_bytes = kernels::sign_block_bytes(width, steps_);
   VARVE_ASSERT(centroid.size() == rotation_.dim() && rows.dim == rotation_.dim());
   VARVE_ASSERT(signs.size() == (rows.count + kSignBlockRows - 1) / kSignBlockRows * block_bytes);
   VARVE_ASSERT(extra.size() == rows.count * extra_row_bytes());
@@ -67,9 +68,11 @@ void CodeEncoder::encode(const kernels::Rows& rows, std::span<const float> centr
     for (std::size_t j = 0; j < row.size(); ++j) row[j] -= centroid[j];
     rotation_.apply(row.data(), rotated.data());
     std::byte* const block = signs.data() + i / kSignBlockRows * block_bytes;
-    kernels::encode_signs(rotated.data(), rotated_centroid.data(), width, i % kSignBlockRows,
-                          block);
-    mend_factors(block, width, i % kSignBlockRows);
+    const std::size_t place = i % kSignBlockRows;
+    kernels::encode_signs(rotated.data(), rotated_centroid.data(), width, place, block, steps_);
+    for (std::size_t at = std::size_t{width} * 4; at < block_bytes; at += kSignFactorBytes) {
+      mend_factors(block + at, place);
+    }
     if (!has_extra_) continue;
     kernels::encode_extra(rotated.data(), {rotated_centroid.data(), along.data()}, shape_,
                           *directions_, extra.data() + i * extra_row_bytes());

@@ -10,12 +10,16 @@
 #include "kernels/extra_codes.h"
 #include "kernels/rotation.h"
 #include "kernels/rows.h"
+#include "kernels/sign_codes.h"
 #include "varve/types.h"
 
 namespace varve::ann {
 
 // Of fewer dimensions the bounds are so wide that a scan of the rows themselves is cheaper.
 inline constexpr std::uint32_t kSignDimMin = 64;
+// From here on a first step over half of the dimensions leaves out most blocks
+// (docs/decisions/0028-codes-in-two-steps.md).
+inline constexpr std::uint32_t kTwoStepsDimMin = 640;
 
 // How the rows of one index are coded.
 struct CodeConfig {
@@ -36,6 +40,8 @@ class CodeEncoder {
   const kernels::Rotation& rotation() const { return rotation_; }
   const kernels::ExtraShape& extra_shape() const { return shape_; }
   const kernels::Directions& directions() const { return *directions_; }
+  // Of the blocks of signs.
+  kernels::SignSteps steps() const { return steps_; }
   // Bytes of a row in section C; 0: there are no extra bits.
   std::size_t extra_row_bytes() const { return has_extra_ ? kernels::extra_row_bytes(shape_) : 0; }
   // Writes the blocks of the signs of `rows`, and their extra bits if there are any, relative to
@@ -47,6 +53,7 @@ class CodeEncoder {
  private:
   Metric metric_;
   kernels::Rotation rotation_;
+  kernels::SignSteps steps_;
   bool has_extra_;
   std::shared_ptr<const kernels::Directions> directions_;
   kernels::ExtraShape shape_;

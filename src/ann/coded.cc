@@ -28,7 +28,7 @@ class CodeSections {
  public:
   CodeSections(const StoredRows& rows, const CentroidSet& centroids,
                std::span<const std::size_t> starts, const CodeEncoder& encoder)
-      : block_bytes_(kernels::sign_block_bytes(encoder.rotation().padded_dim())),
+      : block_bytes_(kernels::sign_block_bytes(encoder.rotation().padded_dim(), encoder.steps())),
         extra_row_bytes_(encoder.extra_row_bytes()) {
     first_blocks_.push_back(0);
     for (std::size_t c = 0; c < centroids.size(); ++c) {
@@ -185,7 +185,8 @@ class ClustersOfCodes final : public CodedSearch {
                                   .rows = starts_[cluster + 1] - starts_[cluster],
                                   .to_centroid = to_centroid,
                                   .first_row = static_cast<std::uint32_t>(starts_[cluster]),
-                                  .next = next},
+                                  .next = next,
+                                  .steps = encoder_.steps()},
                                  scratch.bounds, end);
       scratch.ends.push_back(static_cast<std::size_t>(end - scratch.hits.data()));
     }

@@ -81,7 +81,8 @@ Status CodedScan::filter(HeldSections& held, std::span<const float> to_centroids
                    .to_centroid = to_centroids[place],
                    .first_row = 0,
                    .skip = held.skip(place),
-                   .next = is_last ? nullptr : held.at<CodesView>(group[i + 1]).blocks()},
+                   .next = is_last ? nullptr : held.at<CodesView>(group[i + 1]).blocks(),
+                   .steps = format::sign_steps(held.part(place).slot->ref.code_kind)},
                   row_id(place, 0));
     }
     held.let_go<CodesView>(group);
@@ -204,7 +205,6 @@ Status CodedScan::estimate(HeldSections& held, const RowScorer& scorer,
 void CodedScan::estimate_group(const HeldSections& held, const RowScorer& scorer,
                                std::span<const float> to_centroids,
                                std::span<const std::uint32_t> group) {
-  const std::size_t block_bytes = kernels::sign_block_bytes(table_.padded_dim());
   const auto is_of_group = [&](std::uint64_t id) {
     return place_of(id) >= group.front() && place_of(id) <= group.back();
   };
@@ -219,6 +219,8 @@ void CodedScan::estimate_group(const HeldSections& held, const RowScorer& scorer
     const ExtraView& extra = held.at<ExtraView>(place);
     kernels::ExtraEstimate near{kNoBound, kNoBound};
     if (extra.bytes) {
+      const std::size_t block_bytes = kernels::sign_block_bytes(
+          table_.padded_dim(), format::sign_steps(held.part(place).slot->ref.code_kind));
       const std::byte* const block =
           held.at<CodesView>(place).blocks() + row / kernels::kSignBlockRows * block_bytes;
       near = extra_.estimate(block, row % kernels::kSignBlockRows, extra.row(row),

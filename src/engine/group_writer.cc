@@ -8,6 +8,7 @@
 #include "base/assert.h"
 #include "base/random.h"
 #include "format/attributes.h"
+#include "format/part.h"
 #include "kernels/distance.h"
 
 namespace varve::engine {
@@ -107,7 +108,8 @@ kernels::Rows GroupWriter::rows_of(const Draft& draft) const {
 void GroupWriter::encode_codes(const Draft& draft, Encoded& encoded) const {
   const kernels::Rows rows = rows_of(draft);
   if (dim_ < ann::kSignDimMin || rows.count < kCodedRowsMin) return;
-  encoded.codes = base::Buffer(format::codes_bytes(rows.count, dim_));
+  encoded.codes =
+      base::Buffer(format::codes_bytes(rows.count, dim_, format::code_kind(encoder_.steps())));
   encoded.extra = base::Buffer(rows.count * encoder_.extra_row_bytes());
   encoder_.encode(rows, draft.centroid, encoded.codes.span(), encoded.extra.span());
 }
@@ -139,7 +141,7 @@ Status GroupWriter::flush() {
     part.extra = encoded[i].extra.span();
     part.attributes = encoded[i].attributes;
     part.radius = encoded[i].radius;
-    if (!part.codes.empty()) part.code_kind = format::CodeKind::signs;
+    if (!part.codes.empty()) part.code_kind = format::code_kind(encoder_.steps());
     part.keys = texts[i].keys;
     part.lsns = draft.lsns;
     if (draft.has_metadata) part.metadata = texts[i].metadata;

@@ -1,7 +1,10 @@
 #include "engine/resident.h"
 
 #include <numeric>
+#include <span>
+#include <utility>
 
+#include "cache/memory/huge_pages.h"
 #include "engine/generation.h"
 
 namespace varve::engine {
@@ -31,6 +34,26 @@ ValueDirectory make_directory(const Generation& generation, const ResidentSectio
   return values;
 }
 
+template <typename View>
+void add_blocks(const std::vector<View>& views, std::vector<std::span<const std::byte>>& blocks) {
+  for (const View& view : views) {
+    if (view.bytes) blocks.push_back(view.bytes.bytes());
+  }
+}
+
+// Queries jump from section to section; with small pages a tenth of their time is the search for
+// these.
+void move_into_huge_pages(const ResidentSections& sections) {
+  std::vector<std::span<const std::byte>> blocks;
+  add_blocks(sections.codes, blocks);
+  add_blocks(sections.extra, blocks);
+  add_blocks(sections.rows, blocks);
+  add_blocks(sections.ids, blocks);
+  add_blocks(sections.attributes, blocks);
+  add_blocks(sections.metadata, blocks);
+  cache::move_into_huge_pages(std::move(blocks));
+}
+
 }  // namespace
 
 std::size_t ResidentSections::decoded_bytes() const {
@@ -46,12 +69,14 @@ Result<std::shared_ptr<const ResidentSections>> hold_resident(const Env& env,
   VARVE_CHECK(hold(env, generation, sections->codes));
   VARVE_CHECK(hold(env, generation, sections->extra));
   sections->is_complete = !codes_only;
-  if (codes_only) return std::shared_ptr<const ResidentSections>(std::move(sections));
-  VARVE_CHECK(hold(env, generation, sections->rows));
-  VARVE_CHECK(hold(env, generation, sections->ids));
-  VARVE_CHECK(hold(env, generation, sections->attributes));
-  VARVE_CHECK(hold(env, generation, sections->metadata));
-  sections->values = make_directory(generation, *sections);
+  if (!codes_only) {
+    VARVE_CHECK(hold(env, generation, sections->rows));
+    VARVE_CHECK(hold(env, generation, sections->ids));
+    VARVE_CHECK(hold(env, generation, sections->attributes));
+    VARVE_CHECK(hold(env, generation, sections->metadata));
+    sections->values = make_directory(generation, *sections);
+  }
+  move_into_huge_pages(*sections);
   return std::shared_ptr<const ResidentSections>(std::move(sections));
 }
 

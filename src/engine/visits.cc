@@ -15,7 +15,7 @@ constexpr std::size_t kWidenFactor = 4;
 
 // The recall table is fitted up to this k; beyond it, clusters grow with this power of k.
 constexpr double kFittedKMax = 100;
-constexpr double kProbesPerK = 0.75;
+constexpr double kProbesPerK = 0.8;
 
 // What a filter let through so far tells how many clusters it takes. No new round for less than
 // this share more.

@@ -50,7 +50,7 @@ std::string_view to_string(Kind kind);
 // attributes. 4: the same of extra bits, and manifests of indexes that have them. 5: the same of
 // radii, directions, and manifests of indexes that have them or whose clusters are in the order of
 // time. An object gets the least version that can say what it says.
-inline constexpr std::uint16_t kVersionMax = 5;
+inline constexpr std::uint16_t kVersionMax = 6;
 
 struct Identity {
   Kind kind = Kind::head;

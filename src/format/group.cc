@@ -69,7 +69,8 @@ PartRef draft_part(const PartInput& input, Draft& draft) {
   part.section(Section::rows).raw_bytes = static_cast<std::uint32_t>(row_bytes);
   VARVE_ASSERT((input.code_kind == CodeKind::none) == input.codes.empty());
   if (!input.codes.empty()) {
-    VARVE_ASSERT(input.codes.size() == codes_bytes(input.rows.count, input.rows.dim));
+    VARVE_ASSERT(input.codes.size() ==
+                 codes_bytes(input.rows.count, input.rows.dim, input.code_kind));
     part.code_kind = input.code_kind;
     part.section(Section::codes) = as_it_is(input.codes);
   }

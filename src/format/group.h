@@ -42,7 +42,7 @@ struct PartInput {
 };
 
 // Bytes of section A for so many rows, which are at least 1: whole blocks of 32.
-std::uint64_t codes_bytes(std::uint64_t rows, std::uint32_t dim);
+std::uint64_t codes_bytes(std::uint64_t rows, std::uint32_t dim, CodeKind kind);
 // Bytes of section C for so many rows of so many words of extra bits.
 std::uint64_t extra_bytes(std::uint64_t rows, std::uint32_t words);
 

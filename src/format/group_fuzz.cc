@@ -23,8 +23,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     }
     const auto codes = section(Section::codes);
     VARVE_ASSERT(codes.has_value());
-    VARVE_ASSERT(codes->size() ==
-                 (part.code_kind == CodeKind::none ? 0 : codes_bytes(part.rows, 3)));
+    VARVE_ASSERT(
+        codes->size() ==
+        (part.code_kind == CodeKind::none ? 0 : codes_bytes(part.rows, 3, part.code_kind)));
     const auto extra = section(Section::extra);
     VARVE_ASSERT(extra.has_value());
     VARVE_ASSERT(extra->size() ==

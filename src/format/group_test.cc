@@ -136,6 +136,14 @@ TEST(Group, HasTheLeastVersionThatCanSayIt) {
       EXPECT_EQ(envelope->identity.version, radius > 0 ? 5 : version);
     }
   }
+  OwnedPart part = sample_part(sampler, 40, 128, kernels::RowType::u8, false, 1);
+  part.codes.resize(codes_bytes(40, 128, CodeKind::signs_in_two_steps));
+  part.input.codes = part.codes;
+  part.input.code_kind = CodeKind::signs_in_two_steps;
+  const EncodedGroup group = encode_group({&part.input, 1}, Uuid{}, kName, sampler.nonce());
+  const auto envelope = decode_envelope(group.object, Kind::group, Uuid{}, kName);
+  ASSERT_TRUE(envelope.has_value()) << envelope.error().message;
+  EXPECT_EQ(envelope->identity.version, 6);
 }
 
 TEST(Group, CodesThatDoNotFitTheirRowsAreCorrupt) {
@@ -153,7 +161,9 @@ TEST(Group, CodesThatDoNotFitTheirRowsAreCorrupt) {
   };
   refused("a kind without codes", [](PartRef& ref) { ref.section(Section::codes) = {}; });
   refused("codes without a kind", [](PartRef& ref) { ref.code_kind = CodeKind::none; });
-  refused("an unknown kind", [](PartRef& ref) { ref.code_kind = static_cast<CodeKind>(2); });
+  refused("two steps of 65 dimensions in the size of one",
+          [](PartRef& ref) { ref.code_kind = CodeKind::signs_in_two_steps; });
+  refused("an unknown kind", [](PartRef& ref) { ref.code_kind = static_cast<CodeKind>(3); });
   refused("compressed",
           [](PartRef& ref) { ref.section(Section::codes).encoding = SectionEncoding::zstd; });
   const auto set_extra = [](PartRef& ref, std::uint32_t bytes) {

@@ -34,7 +34,7 @@ enum class SectionEncoding : std::uint8_t { raw = 0, zstd = 1 };
 
 // What section A holds. signs: kernels/sign_codes.h, of rows (of unit length under cosine) less the
 // centroid of their cluster, rotated by Rotation(dim, seed of the manifest).
-enum class CodeKind : std::uint8_t { none = 0, signs = 1 };
+enum class CodeKind : std::uint8_t { none = 0, signs = 1, signs_in_two_steps = 2 };
 
 // A byte range of a group object. stored_bytes == 0: the section is absent.
 struct SectionRef {

@@ -76,7 +76,12 @@ void check_codes(Reader& reader, const PartRef& part, std::uint32_t dim) {
     refuse("is listed without a kind, or not listed");
   if (!has_codes(part)) return;
   if (codes.encoding != SectionEncoding::raw) refuse("is compressed");
-  if (codes.raw_bytes != codes_bytes(part.rows, dim)) refuse("size does not fit the rows");
+  if (sign_steps(part.code_kind) == kernels::SignSteps::two &&
+      kernels::sign_first_dim(kernels::rotated_dim(dim)) == 0) {
+    refuse("is for two steps, and the dimension too low");
+  }
+  if (codes.raw_bytes != codes_bytes(part.rows, dim, part.code_kind))
+    refuse("size does not fit the rows");
 }
 
 void check_extra(Reader& reader, const PartRef& part, std::uint32_t dim) {
@@ -106,9 +111,9 @@ std::uint64_t extra_bytes(std::uint64_t rows, std::uint32_t words) {
   return rows * (std::uint64_t{words} * 8 + kernels::kExtraFactorBytes);
 }
 
-std::uint64_t codes_bytes(std::uint64_t rows, std::uint32_t dim) {
+std::uint64_t codes_bytes(std::uint64_t rows, std::uint32_t dim, CodeKind kind) {
   const std::uint64_t blocks = (rows + kernels::kSignBlockRows - 1) / kernels::kSignBlockRows;
-  return blocks * kernels::sign_block_bytes(kernels::rotated_dim(dim));
+  return blocks * kernels::sign_block_bytes(kernels::rotated_dim(dim), sign_steps(kind));
 }
 
 float round_radius(float radius) {
@@ -169,7 +174,7 @@ PartRef read_part(Reader& reader, std::uint32_t dim, std::uint64_t group_bytes) 
   part.row_stride = reader.u32("row stride");
   part.row_type = static_cast<kernels::RowType>(reader.choice(1, 5, "row type"));
   const unsigned present = reader.u8("sections");
-  part.code_kind = static_cast<CodeKind>(reader.choice(0, 1, "kind of codes"));
+  part.code_kind = static_cast<CodeKind>(reader.choice(0, 2, "kind of codes"));
   reader.zeros(1, "reserved");
   if ((present & kRequired) != kRequired || (present & ~kAllowed) != 0) {
     reader.fail(fmt::format("part {}", part.id),

@@ -21,6 +21,7 @@
 
 #include "format/coding.h"
 #include "format/manifest.h"
+#include "kernels/sign_codes.h"
 
 namespace varve::format {
 
@@ -38,6 +39,13 @@ std::string section_name(Section section, std::uint64_t part);
 std::string_view section_fault(const SectionRef& ref);
 
 inline bool has_codes(const PartRef& part) { return part.code_kind != CodeKind::none; }
+// How the blocks of section A are looked at, if there is one.
+constexpr kernels::SignSteps sign_steps(CodeKind kind) {
+  return kind == CodeKind::signs_in_two_steps ? kernels::SignSteps::two : kernels::SignSteps::one;
+}
+constexpr CodeKind code_kind(kernels::SignSteps steps) {
+  return steps == kernels::SignSteps::two ? CodeKind::signs_in_two_steps : CodeKind::signs;
+}
 inline bool has_attributes(const PartRef& part) {
   return part.section(Section::attributes).stored_bytes > 0;
 }
@@ -46,6 +54,7 @@ inline bool has_extra(const PartRef& part) { return part.section(Section::extra)
 std::uint32_t extra_words_of(const PartRef& part);
 // The least format version that can say what the record says.
 inline std::uint16_t part_version(const PartRef& part) {
+  if (part.code_kind == CodeKind::signs_in_two_steps) return 6;
   if (part.radius > 0) return 5;
   if (has_extra(part)) return 4;
   if (has_attributes(part)) return 3;

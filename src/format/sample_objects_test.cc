@@ -1,44 +1,27 @@
 // The structures behind the golden files. Never change one: the files are read for ever.
 #include <algorithm>
-#include <numeric>
 
-#include "format/attributes.h"
+#include "format/golden_samples.h"
 #include "format/part.h"
-#include "format/samples.h"
 
 namespace varve::format {
+
+using golden::kDim;
+using golden::kExtraWords;
+using golden::name_of;
+using golden::nonce;
+using golden::sample;
+using golden::sample_attributed_group;
+using golden::sample_coded_group;
+using golden::sample_extra_group;
+using golden::sample_group;
+using golden::sample_hash;
+using golden::sample_stepped_group;
+using golden::sample_uuid;
+
 namespace {
 
-constexpr std::uint32_t kDim = 3;
-constexpr std::uint32_t kExtraWords = 2;
 const LogPosition kPosition{5, 9};
-
-Uuid sample_uuid() { return Uuid::from_hex("00112233445566778899aabbccddeeff").value(); }
-
-base::Sha256 sample_hash(unsigned first) {
-  base::Sha256 hash;
-  for (std::size_t i = 0; i < hash.size(); ++i) hash[i] = static_cast<std::byte>(first + i);
-  return hash;
-}
-
-std::string name_of(std::string_view tail) {
-  return "v1/i/00/" + sample_uuid().hex() + "/" + std::string(tail);
-}
-
-base::Nonce nonce() { return base::Nonce{0x1122334455667788, 0x99AABBCCDDEEFF00}; }
-
-// Wraps a decoder and a comparison. `F` gives Result<bool>.
-template <typename F>
-SampleObject sample(std::string file, Kind kind, std::string name, base::Bytes object, F decode) {
-  return SampleObject{std::move(file),
-                      "v1",
-                      kind,
-                      kind == Kind::catalog ? Uuid{} : sample_uuid(),
-                      std::move(name),
-                      std::move(object),
-                      true,
-                      std::move(decode)};
-}
 
 SampleObject sample_head() {
   Head head;
@@ -81,7 +64,7 @@ PartRef manifest_part(std::uint64_t id, bool metadata) {
 PartRef coded_part(std::uint64_t id) {
   PartRef part = manifest_part(id, false);
   part.code_kind = CodeKind::signs;
-  const auto bytes = static_cast<std::uint32_t>(codes_bytes(part.rows, kDim));
+  const auto bytes = static_cast<std::uint32_t>(codes_bytes(part.rows, kDim, part.code_kind));
   part.section(Section::codes) = {4096, bytes, bytes, 0x11121314, SectionEncoding::raw};
   return part;
 }
@@ -103,6 +86,46 @@ PartRef bounded_part(std::uint64_t id) {
   PartRef part = manifest_part(id, false);
   part.radius = round_radius(12.3F);
   return part;
+}
+
+PartRef stepped_part(std::uint64_t id, std::uint32_t dim) {
+  PartRef part = manifest_part(id, false);
+  part.row_stride = dim * 4;
+  part.code_kind = CodeKind::signs_in_two_steps;
+  const auto codes = static_cast<std::uint32_t>(codes_bytes(part.rows, dim, part.code_kind));
+  const std::uint32_t rows = part.rows * part.row_stride;
+  part.section(Section::codes) = {4096, codes, codes, 0x41424344, SectionEncoding::raw};
+  part.section(Section::rows) = {8192, rows, rows, 0x01020304, SectionEncoding::raw};
+  return part;
+}
+
+SampleObject sample_manifest(std::string file, const Manifest& manifest) {
+  const std::string name = name_of("m/00000000000000000042-0000000000000000000000000000cafe");
+  return sample(std::move(file), Kind::manifest, name,
+                encode_manifest(manifest, sample_uuid(), name, nonce()),
+                [manifest](const base::Bytes& object, const Uuid& index, std::string_view own) {
+                  return decode_manifest(object, index, own).map([&](const Manifest& m) {
+                    return same(m, manifest);
+                  });
+                });
+}
+
+SampleObject sample_stepped_manifest() {
+  Manifest manifest;
+  manifest.bucket = "bucket-a";
+  manifest.index = "index-c";
+  manifest.dim = 128;
+  manifest.metric = Metric::euclidean;
+  manifest.seed = 99;
+  manifest.next_part = 8;
+  manifest.next_cluster = 3;
+  manifest.live_rows = manifest.fitted_rows = 10;
+  manifest.groups.resize(1);
+  manifest.groups[0].blob = {name_of("d/1/aa"), 20'000, {1, 2}};
+  manifest.groups[0].parts = {stepped_part(6, manifest.dim)};
+  manifest.centroids = BlobRef{name_of("d/1/cc"), 700, {5, 6}};
+  manifest.probe_table = {{0.9F, 10, 4, 1.5F}};
+  return sample_manifest("manifest_steps", manifest);
 }
 
 SampleObject sample_manifest(std::string file, const PartRef& second, bool has_directions = false,
@@ -130,14 +153,7 @@ SampleObject sample_manifest(std::string file, const PartRef& second, bool has_d
   manifest.key_map = {{name_of("d/1/dd"), 800, {7, 8}}, {name_of("d/2/ee"), 300, {9, 10}}};
   manifest.stale = BlobRef{name_of("d/2/ff"), 300, {11, 12}};
   manifest.probe_table = {{0.9F, 10, 4, 1.5F}, {0.99F, 10, 16, 2.25F}};
-  const std::string name = name_of("m/00000000000000000042-0000000000000000000000000000cafe");
-  return sample(std::move(file), Kind::manifest, name,
-                encode_manifest(manifest, sample_uuid(), name, nonce()),
-                [manifest](const base::Bytes& object, const Uuid& index, std::string_view own) {
-                  return decode_manifest(object, index, own).map([&](const Manifest& m) {
-                    return same(m, manifest);
-                  });
-                });
+  return sample_manifest(std::move(file), manifest);
 }
 
 SampleObject sample_log() {
@@ -173,157 +189,6 @@ SampleObject sample_seal() {
                  seal->new_epoch == 6;
         });
       });
-}
-
-// Rows, keys, positions and metadata of one part of the golden groups.
-struct GroupRows {
-  std::vector<float> values;
-  std::vector<std::string> keys, metadata;
-  std::vector<Lsn> lsns;
-};
-
-GroupRows group_rows(std::size_t count, bool numbered) {
-  GroupRows rows;
-  rows.values.resize(count * kDim);
-  std::iota(rows.values.begin(), rows.values.end(), 0.5F);
-  for (std::size_t i = 0; i < count; ++i) {
-    rows.keys.push_back((numbered ? "" : "key-\u00e9-") + std::to_string(i * i));
-    rows.metadata.push_back(i % 3 == 0 ? "" : R"({"i":)" + std::to_string(i) + "}");
-    rows.lsns.push_back(Lsn{2, 3 + i / 2, i % 2});
-  }
-  return rows;
-}
-
-Result<bool> holds(const base::Bytes& object, const PartRef& part, const GroupRows& rows) {
-  const auto section = [&](Section s) {
-    const SectionRef& ref = part.section(s);
-    return decode_section(object.slice(ref.offset, ref.stored_bytes), ref, "golden group");
-  };
-  VARVE_TRY(const base::Bytes ids_bytes, section(Section::ids));
-  VARVE_TRY(const base::Bytes rows_bytes, section(Section::rows));
-  VARVE_TRY(const base::Bytes metadata_bytes, section(Section::metadata));
-  VARVE_TRY(const RowIds ids, RowIds::decode(ids_bytes, part.rows, "golden group"));
-  VARVE_TRY(const RowMetadata metadata,
-            RowMetadata::decode(metadata_bytes, part.rows, "golden group"));
-  VARVE_TRY(const kernels::Rows view, view_rows(rows_bytes, part, kDim, "golden group"));
-  bool equal = view.count == rows.keys.size() && ids.size() == rows.keys.size();
-  for (std::size_t i = 0; equal && i < rows.keys.size(); ++i) {
-    const std::span<const float> row = std::span(rows.values).subspan(i * kDim, kDim);
-    equal = ids.key(i) == rows.keys[i] && ids.lsn(i) == rows.lsns[i] &&
-            metadata.at(i) == rows.metadata[i] &&
-            same(base::ByteSpan(view.row(i), sizeof(float) * kDim), std::as_bytes(row));
-  }
-  return equal;
-}
-
-SampleObject sample_group(std::string file, std::size_t count, bool numbered, bool exact) {
-  const GroupRows rows = group_rows(count, numbered);
-  const std::vector<std::string_view> keys(rows.keys.begin(), rows.keys.end());
-  const std::vector<std::string_view> metadata(rows.metadata.begin(), rows.metadata.end());
-  const kernels::Rows values = kernels::rows_of(rows.values.data(), count, kDim);
-  const PartInput inputs[] = {
-      {6, 2, values, keys, rows.lsns, metadata},
-      {7, 1, values.sub(0, 1), std::span(keys).first(1), std::span(rows.lsns).first(1), {}}};
-  const std::string name = name_of("d/00000000000000000012/0000000000000000000000000000" + file);
-  SampleObject object = sample(
-      std::move(file), Kind::group, name, encode_group(inputs, sample_uuid(), name, nonce()).object,
-      [rows](const base::Bytes& bytes, const Uuid& index, std::string_view own) -> Result<bool> {
-        VARVE_TRY(const GroupRef group, decode_group(bytes, index, own));
-        if (group.parts.size() != 2 || group.parts[0].id != 6 || group.parts[0].cluster != 2 ||
-            group.parts[1].id != 7 || group.parts[1].rows != 1) {
-          return false;
-        }
-        return holds(bytes, group.parts[0], rows);
-      });
-  object.exact = exact;
-  return object;
-}
-
-// Two parts, one with sign codes.
-SampleObject sample_coded_group() {
-  constexpr std::size_t kCount = 40;
-  const GroupRows rows = group_rows(kCount, false);
-  const std::vector<std::string_view> keys(rows.keys.begin(), rows.keys.end());
-  const std::vector<std::string_view> metadata(rows.metadata.begin(), rows.metadata.end());
-  const kernels::Rows values = kernels::rows_of(rows.values.data(), kCount, kDim);
-  std::vector<std::byte> codes(codes_bytes(kCount, kDim));
-  for (std::size_t i = 0; i < codes.size(); ++i) codes[i] = static_cast<std::byte>(i * 7 + 1);
-  const PartInput inputs[] = {
-      {6, 2, values, keys, rows.lsns, metadata, CodeKind::signs, codes},
-      {7, 1, values.sub(0, 1), std::span(keys).first(1), std::span(rows.lsns).first(1), {}}};
-  const std::string name =
-      name_of("d/00000000000000000012/0000000000000000000000000000group_codes");
-  return sample("group_codes", Kind::group, name,
-                encode_group(inputs, sample_uuid(), name, nonce()).object,
-                [rows, codes](const base::Bytes& bytes, const Uuid& index,
-                              std::string_view own) -> Result<bool> {
-                  VARVE_TRY(const GroupRef group, decode_group(bytes, index, own));
-                  if (group.parts.size() != 2 || group.parts[1].code_kind != CodeKind::none)
-                    return false;
-                  const PartRef& coded = group.parts[0];
-                  const SectionRef& ref = coded.section(Section::codes);
-                  if (coded.code_kind != CodeKind::signs) return false;
-                  if (!same(bytes.slice(ref.offset, ref.stored_bytes), codes)) return false;
-                  return holds(bytes, coded, rows);
-                });
-}
-
-// Two parts, one with extra bits beside its codes.
-SampleObject sample_extra_group() {
-  constexpr std::size_t kCount = 40;
-  const GroupRows rows = group_rows(kCount, false);
-  const std::vector<std::string_view> keys(rows.keys.begin(), rows.keys.end());
-  const kernels::Rows values = kernels::rows_of(rows.values.data(), kCount, kDim);
-  std::vector<std::byte> codes(codes_bytes(kCount, kDim)), extra(extra_bytes(kCount, kExtraWords));
-  for (std::size_t i = 0; i < codes.size(); ++i) codes[i] = static_cast<std::byte>(i * 7 + 1);
-  for (std::size_t i = 0; i < extra.size(); ++i) extra[i] = static_cast<std::byte>(i * 5 + 3);
-  const PartInput inputs[] = {
-      {6, 2, values, keys, rows.lsns, {}, CodeKind::signs, codes, extra},
-      {7, 1, values.sub(0, 1), std::span(keys).first(1), std::span(rows.lsns).first(1), {}}};
-  const std::string name =
-      name_of("d/00000000000000000012/0000000000000000000000000000group_extra");
-  return sample("group_extra", Kind::group, name,
-                encode_group(inputs, sample_uuid(), name, nonce()).object,
-                [codes, extra](const base::Bytes& bytes, const Uuid& index,
-                               std::string_view own) -> Result<bool> {
-                  VARVE_TRY(const GroupRef group, decode_group(bytes, index, own));
-                  if (group.parts.size() != 2 || has_extra(group.parts[1])) return false;
-                  const auto has = [&](Section section, base::ByteSpan wanted) {
-                    const SectionRef& ref = group.parts[0].section(section);
-                    return same(bytes.slice(ref.offset, ref.stored_bytes), wanted);
-                  };
-                  return extra_words_of(group.parts[0]) == kExtraWords &&
-                         has(Section::codes, codes) && has(Section::extra, extra);
-                });
-}
-
-// Two parts, one with attributes.
-SampleObject sample_attributed_group() {
-  constexpr std::size_t kCount = 40;
-  const GroupRows rows = group_rows(kCount, false);
-  const std::vector<std::string_view> keys(rows.keys.begin(), rows.keys.end());
-  const std::vector<std::string_view> metadata(rows.metadata.begin(), rows.metadata.end());
-  const kernels::Rows values = kernels::rows_of(rows.values.data(), kCount, kDim);
-  PartInput inputs[] = {
-      {6, 2, values, keys, rows.lsns, metadata},
-      {7, 1, values.sub(0, 1), std::span(keys).first(1), std::span(rows.lsns).first(1), {}}};
-  const base::Bytes columns = encode_row_attributes(metadata);
-  inputs[0].attributes = columns;
-  const std::string name =
-      name_of("d/00000000000000000012/0000000000000000000000000group_attributes");
-  return sample("group_attributes", Kind::group, name,
-                encode_group(inputs, sample_uuid(), name, nonce()).object,
-                [rows, columns](const base::Bytes& bytes, const Uuid& index,
-                                std::string_view own) -> Result<bool> {
-                  VARVE_TRY(const GroupRef group, decode_group(bytes, index, own));
-                  if (group.parts.size() != 2 || has_attributes(group.parts[1])) return false;
-                  const SectionRef& ref = group.parts[0].section(Section::attributes);
-                  VARVE_TRY(const base::Bytes section,
-                            decode_section(bytes.slice(ref.offset, ref.stored_bytes), ref, own));
-                  VARVE_TRY(const Attributes found, Attributes::decode(section, kCount, own));
-                  if (found.columns().size() != 1 || !same(section, columns)) return false;
-                  return holds(bytes, group.parts[0], rows);
-                });
 }
 
 SampleObject of_version(std::string folder, SampleObject object) {
@@ -447,6 +312,8 @@ std::vector<SampleObject> sample_objects() {
   objects.push_back(of_version("v5", sample_manifest("manifest_radius", bounded_part(7))));
   objects.push_back(of_version(
       "v5", sample_manifest("manifest_time", manifest_part(7, false), false, ClusterOrder::time)));
+  objects.push_back(of_version("v6", sample_stepped_manifest()));
+  objects.push_back(of_version("v6", sample_stepped_group()));
   return objects;
 }
 

@@ -93,7 +93,8 @@ PartRef Sampler::part(const Manifest& manifest, std::uint64_t& offset) {
   };
   if (below(2) == 0) {
     part.code_kind = CodeKind::signs;
-    const auto bytes = static_cast<std::uint32_t>(codes_bytes(part.rows, manifest.dim));
+    const auto bytes =
+        static_cast<std::uint32_t>(codes_bytes(part.rows, manifest.dim, part.code_kind));
     add(Section::codes, bytes, bytes);
     if (manifest.extra_words > 0) {
       const auto extra = static_cast<std::uint32_t>(extra_bytes(part.rows, manifest.extra_words));
@@ -232,7 +233,7 @@ OwnedPart sample_part(Sampler& sampler, std::size_t rows, std::uint32_t dim, ker
   const std::size_t stride = dim * kernels::element_bytes(type) + 8 * sampler.below(3);
   part.rows.resize(rows * stride);
   for (std::byte& byte : part.rows) byte = static_cast<std::byte>(sampler.below(256));
-  if (code_bits > 0) part.codes.resize(codes_bytes(rows, dim));
+  if (code_bits > 0) part.codes.resize(codes_bytes(rows, dim, CodeKind::signs));
   for (std::byte& byte : part.codes) byte = static_cast<std::byte>(sampler.below(256));
   const std::uint32_t words_a_bit = kernels::rotated_dim(dim) / 64;
   if (code_bits > 1) part.extra.resize(extra_bytes(rows, (code_bits - 1) * words_a_bit));

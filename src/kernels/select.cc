@@ -1,9 +1,11 @@
 #include "kernels/select.h"
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 #include <limits>
 
+#include "base/assert.h"
 #include "kernels/target.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -14,6 +16,17 @@
 #include <hwy/highway.h>
 #include "kernels/widen-inl.h"
 // clang-format on
+
+// What all targets share.
+#ifndef VARVE_KERNELS_SELECT_ONCE
+#define VARVE_KERNELS_SELECT_ONCE
+namespace varve::kernels {
+
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+constexpr std::size_t kColumns = 16;
+
+}  // namespace varve::kernels
+#endif
 
 HWY_BEFORE_NAMESPACE();
 namespace varve::kernels::HWY_NAMESPACE {
@@ -48,7 +61,7 @@ std::size_t select_within(const float* values, std::size_t count, float limit,
 
 std::size_t select_least(const float* values, std::size_t count) {
   const Floats d;
-  auto least = hn::Set(d, std::numeric_limits<float>::infinity());
+  auto least = hn::Set(d, kInfinity);
   std::size_t i = 0;
   for (; i + kLanes <= count; i += kLanes) {
     // A NaN is not below anything, on any target.
@@ -68,6 +81,61 @@ std::size_t select_least(const float* values, std::size_t count) {
   return 0;
 }
 
+// Columns of values, kColumns apart, keep their kDepth least each.
+template <std::size_t kDepth>
+float least_of_columns(const float* values, std::size_t count, std::size_t k) {
+  const Floats d;
+  constexpr std::size_t kVectors = kColumns / kLanes;
+  const auto infinity = hn::Set(d, kInfinity);
+  FloatVec kept[kDepth][kVectors];
+  VARVE_UNROLL for (std::size_t i = 0; i < kDepth; ++i) {
+    VARVE_UNROLL for (std::size_t v = 0; v < kVectors; ++v) kept[i][v] = infinity;
+  }
+  const auto add = [&](std::size_t v, FloatVec value) HWY_ATTR {
+    value = hn::IfThenElse(hn::Lt(value, infinity), value, infinity);
+    VARVE_UNROLL for (std::size_t i = 0; i < kDepth; ++i) {
+      const auto greater = hn::Max(kept[i][v], value);
+      kept[i][v] = hn::Min(kept[i][v], value);
+      value = greater;
+    }
+  };
+  std::size_t at = 0;
+  for (; at + kColumns <= count; at += kColumns) {
+    VARVE_UNROLL for (std::size_t v = 0; v < kVectors; ++v) {
+      add(v, hn::LoadU(d, values + at + v * kLanes));
+    }
+  }
+  HWY_ALIGN float rest[kColumns];
+  std::fill_n(rest, kColumns, kInfinity);
+  std::copy(values + at, values + count, rest);
+  VARVE_UNROLL for (std::size_t v = 0; v < kVectors; ++v) add(v, hn::Load(d, rest + v * kLanes));
+
+  HWY_ALIGN float all[kDepth * kColumns];
+  VARVE_UNROLL for (std::size_t i = 0; i < kDepth; ++i) {
+    VARVE_UNROLL for (std::size_t v = 0; v < kVectors; ++v) {
+      hn::Store(kept[i][v], d, all + i * kColumns + v * kLanes);
+    }
+  }
+  // The least with k or more up to it.
+  float least = kInfinity;
+  for (const float one : all) {
+    const auto limit = hn::Set(d, one);
+    std::size_t within = 0;
+    VARVE_UNROLL for (std::size_t i = 0; i < kDepth; ++i) {
+      VARVE_UNROLL for (std::size_t v = 0; v < kVectors; ++v) {
+        within += hn::CountTrue(d, hn::Le(kept[i][v], limit));
+      }
+    }
+    least = within >= k && one < least ? one : least;
+  }
+  return least;
+}
+
+float about_kth(const float* values, std::size_t count, std::size_t k) {
+  return k <= kColumns ? least_of_columns<2>(values, count, k)
+                       : least_of_columns<4>(values, count, k);
+}
+
 }  // namespace varve::kernels::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -77,6 +145,7 @@ namespace {
 
 HWY_EXPORT(select_within);
 HWY_EXPORT(select_least);
+HWY_EXPORT(about_kth);
 
 [[maybe_unused]] const bool kObeyed = obey_environment();
 
@@ -88,6 +157,11 @@ std::size_t place_of_least(std::span<const float> values) {
 
 std::size_t places_within(std::span<const float> values, float limit, std::uint32_t* places) {
   return HWY_DYNAMIC_DISPATCH(select_within)(values.data(), values.size(), limit, places);
+}
+
+float about_kth_least(std::span<const float> values, std::size_t k) {
+  VARVE_ASSERT(k >= 1 && k <= kAboutMax);
+  return HWY_DYNAMIC_DISPATCH(about_kth)(values.data(), values.size(), k);
 }
 
 }  // namespace varve::kernels

@@ -1,6 +1,7 @@
 #include "kernels/select.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 #include "kernels/kernels_test_util.h"
@@ -54,6 +55,37 @@ TEST(Select, FindsTheFirstOfTheLeast) {
     EXPECT_EQ(place_of_least(std::vector<float>(40, kNan)), 0U);
     EXPECT_EQ(place_of_least(std::vector<float>(40, kInfinity)), 0U);
   });
+}
+
+// How many of all are below what is found decides how good it is.
+TEST(Select, TheKthLeastIsFoundOrOneOfTheNextFew) {
+  SCOPED_TRACE(kSeed);
+  std::mt19937 random(kSeed);
+  std::size_t beyond = 0, asked = 0;
+  for (std::size_t count = 1; count < 600; count += 1 + count / 9) {
+    std::vector<float> values(count);
+    for (float& value : values) value = static_cast<float>(random() % 100'000) - 50'000;
+    if (count > 3) values[random() % count] = kNan;
+    if (count > 5) values[random() % count] = -kInfinity;
+    std::vector<float> sorted;
+    for (const float value : values) sorted.push_back(value < kInfinity ? value : kInfinity);
+    std::sort(sorted.begin(), sorted.end());
+    for (const std::size_t k : {1U, 2U, 9U, 16U, 17U, 30U, 40U}) {
+      float first = kNan;
+      on_each_target([&] {
+        const float found = about_kth_least(values, k);
+        if (std::isnan(first)) first = found;
+        EXPECT_EQ(found, first) << count << ", " << k;
+      });
+      const float wanted = k <= count ? sorted[k - 1] : kInfinity;
+      EXPECT_GE(first, wanted) << count << ", " << k;
+      if (k > count) continue;
+      const auto place = std::lower_bound(sorted.begin(), sorted.end(), first) - sorted.begin();
+      beyond += static_cast<std::size_t>(place) - (k - 1);
+      asked += k;
+    }
+  }
+  EXPECT_LT(beyond, asked / 8);
 }
 
 }  // namespace

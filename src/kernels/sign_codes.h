@@ -5,32 +5,41 @@
 //
 // A block is padded_dim / 4 groups of 16 bytes: byte i of a group holds four dimensions of row i in
 // its low half and of row i + 16 in its high half, bit j set where dimension 4 * group + j is not
-// below 0. Then 32 float32 `add`, 32 bf16 `rescale`, 32 bf16 `error`. The bytes are stored.
+// below 0. Then 32 float32 `add`, 32 bf16 `rescale`, 32 bf16 `error`. A block for two steps goes on
+// with the same three of the first sign_first_dim() dimensions alone: most blocks hold no row that
+// these leave within the bounds, so that the rest of their codes is not read. The bytes are stored.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <limits>
-#include <span>
 #include <vector>
 
 namespace varve::kernels {
 
 inline constexpr std::size_t kSignBlockRows = 32;
 
+// In how many steps a block can be looked at.
+enum class SignSteps : std::uint8_t { one = 1, two = 2 };
+
+// Dimensions of the first of two steps. Blocks for two are of 128 dimensions or more.
+constexpr std::uint32_t sign_first_dim(std::uint32_t padded_dim) { return padded_dim / 128 * 64; }
+
+inline constexpr std::size_t kSignFactorBytes = kSignBlockRows * 8;
+
 // `padded_dim`: a multiple of 64, up to 4096.
-constexpr std::size_t sign_block_bytes(std::uint32_t padded_dim) {
-  return std::size_t{padded_dim} * 4 + kSignBlockRows * 8;
+constexpr std::size_t sign_block_bytes(std::uint32_t padded_dim, SignSteps steps = SignSteps::one) {
+  return std::size_t{padded_dim} * 4 + kSignFactorBytes * static_cast<std::size_t>(steps);
 }
 
 // Puts a row into place `place` of `block`, which was zeroed before its first row. `rotated` is the
 // rotated difference of row and centroid, `rotated_centroid` what its name says; padded_dim values
 // each. A row that equals its centroid is no special case.
 void encode_signs(const float* rotated, const float* rotated_centroid, std::uint32_t padded_dim,
-                  std::size_t place, std::byte* block);
+                  std::size_t place, std::byte* block, SignSteps steps = SignSteps::one);
 
-// Puts `count` rows, padded_dim values each, into blocks from the first place on. The blocks were
-// zeroed. The same bytes on every target.
+// Puts `count` rows, padded_dim values each, into blocks for one step from the first place on. The
+// blocks were zeroed. The same bytes on every target.
 void encode_sign_rows(const float* rotated, std::size_t count, const float* rotated_centroid,
                       std::uint32_t padded_dim, std::byte* blocks);
 
@@ -51,10 +60,12 @@ class SignTable {
   // group.
   float base() const { return base_; }
   float step() const { return step_; }
+  // base() of the first sign_first_dim() dimensions.
+  float first_base() const { return first_base_; }
 
  private:
   std::uint32_t padded_dim_ = 0;
-  float base_ = 0, step_ = 0;
+  float base_ = 0, first_base_ = 0, step_ = 0;
   std::vector<std::uint8_t> entries_;
 };
 
@@ -108,9 +119,6 @@ class UpperBounds {
   std::vector<float> bounds_;  // ascending; a heap, largest first, above kSortedMax
 };
 
-// Adds the upper bounds of what estimate_signs() wrote.
-void add_upper_bounds(std::span<const float> estimates, const float* lowers, UpperBounds& bounds);
-
 // The rows of one cluster.
 struct SignCluster {
   const std::byte* blocks = nullptr;  // as scan_signs() takes them
@@ -119,6 +127,7 @@ struct SignCluster {
   std::uint32_t first_row = 0;          // the number of the first
   const std::uint64_t* skip = nullptr;  // a bit for each row that does not count, or null
   const std::byte* next = nullptr;      // blocks that will be looked at next: fetched meanwhile
+  SignSteps steps = SignSteps::one;     // that the blocks are for
 };
 
 // As scan_signs() with a limit that the rows themselves tighten; blocks all of whose rows are

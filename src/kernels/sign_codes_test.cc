@@ -24,25 +24,47 @@ double dot(const float* a, const float* b, std::size_t dim) {
 struct Cluster {
   std::uint32_t dim;
   std::size_t rows;
+  SignSteps steps;
   std::vector<float> differences, centroid, query;  // rotated
   std::vector<std::byte> storage;
   std::byte* blocks = nullptr;
 
-  Cluster(std::mt19937& random, std::uint32_t padded_dim, std::size_t count)
+  Cluster(std::mt19937& random, std::uint32_t padded_dim, std::size_t count,
+          SignSteps sign_steps = SignSteps::one)
       : dim(padded_dim),
         rows(count),
+        steps(sign_steps),
         differences(drawn_query(random, count * padded_dim)),
         centroid(drawn_query(random, padded_dim)),
         query(drawn_query(random, padded_dim)) {
-    const std::size_t block_bytes = sign_block_bytes(dim);
-    const std::size_t block_count = (count + kSignBlockRows - 1) / kSignBlockRows;
-    storage.resize(block_count * block_bytes + 64);
+    encode();
+  }
+
+  void encode() {
+    const std::size_t block_bytes = sign_block_bytes(dim, steps);
+    const std::size_t block_count = (rows + kSignBlockRows - 1) / kSignBlockRows;
+    storage.assign(block_count * block_bytes + 64, std::byte{0});
     const auto begin = reinterpret_cast<std::uintptr_t>(storage.data());
     blocks = storage.data() + ((begin + 63) / 64 * 64 - begin);
-    for (std::size_t i = 0; i < count; ++i) {
+    for (std::size_t i = 0; i < rows; ++i) {
       encode_signs(differences.data() + i * dim, centroid.data(), dim, i % kSignBlockRows,
-                   blocks + i / kSignBlockRows * block_bytes);
+                   blocks + i / kSignBlockRows * block_bytes, steps);
     }
+  }
+  // Rows of some blocks farther from the centroid than those of others.
+  void scale_blocks(std::mt19937& random) {
+    float scale = 1;
+    for (std::size_t i = 0; i < differences.size(); ++i) {
+      if (i % (kSignBlockRows * dim) == 0) scale = 0.5F + static_cast<float>(random() % 8) / 4;
+      differences[i] *= scale;
+    }
+    encode();
+  }
+  Cluster in(SignSteps other) const {
+    Cluster copy = *this;
+    copy.steps = other;
+    copy.encode();
+    return copy;
   }
 
   double to_centroid() const {
@@ -68,6 +90,23 @@ struct Cluster {
     std::vector<SignHit> hits(rows);
     hits.resize(
         scan_signs(table, blocks, rows, static_cast<float>(to_centroid()), limit, hits.data()));
+    return hits;
+  }
+  // As that, with a limit that a row has set before; infinity: there is none.
+  std::vector<SignHit> scan_within(float limit, const std::uint64_t* skip) const {
+    SignTable table;
+    table.set(query.data(), dim);
+    UpperBounds bounds;
+    bounds.reset(limit < kAll ? 1 : rows);
+    bounds.add(limit);
+    std::vector<SignHit> hits(rows);
+    hits.resize(scan_signs(table,
+                           {.blocks = blocks,
+                            .rows = rows,
+                            .to_centroid = static_cast<float>(to_centroid()),
+                            .skip = skip,
+                            .steps = steps},
+                           bounds, hits.data()));
     return hits;
   }
 };
@@ -280,28 +319,99 @@ TEST(SignCodes, BoundsEndAtTheKthUpperBoundOfAll) {
   });
 }
 
-// Numbers of all sizes, infinities and what is not a number among them, which are no bounds.
-TEST(SignCodes, UpperBoundsOfManyEndAtTheKth) {
-  SCOPED_TRACE(kSeed);
-  on_each_target([] {
-    std::mt19937 random(kSeed);
-    UpperBounds bounds;
-    for (std::size_t count = 1; count < 200; count += 1 + count / 8) {
-      std::vector<float> estimates = drawn_query(random, count), lowers = estimates, uppers;
-      for (std::size_t i = 0; i < count; ++i) {
-        lowers[i] -= std::abs(drawn_query(random, 1)[0]);
-        if (random() % 9 == 0) estimates[i] = std::numeric_limits<float>::quiet_NaN();
-        if (random() % 9 == 0) lowers[i] = -kAll;
-        const float upper = estimates[i] + (estimates[i] - lowers[i]);
-        uppers.push_back(upper < kAll ? upper : kAll);
+// The bound of a row by the dimensions of the first step, in double.
+double first_lower(const Cluster& cluster, std::size_t row) {
+  const float* difference = cluster.differences.data() + row * cluster.dim;
+  const std::uint32_t first = sign_first_dim(cluster.dim);
+  double signed_query = 0, sizes = 0;
+  for (std::size_t j = 0; j < first; ++j) {
+    const double residual =
+        static_cast<double>(cluster.query[j]) - static_cast<double>(cluster.centroid[j]);
+    signed_query += difference[j] < 0 ? -residual : residual;
+    sizes += std::abs(static_cast<double>(difference[j]));
+  }
+  const double squares = dot(difference, difference, cluster.dim);
+  const double cosine2 = sizes * sizes / (squares * first);
+  const double spread = std::sqrt((1 - cosine2) / cosine2 / (cluster.dim - 1));
+  return cluster.to_centroid() + squares - 2 * squares / sizes * signed_query -
+         2 * 1.9 * spread * std::sqrt(squares * cluster.to_centroid());
+}
+
+TEST(SignCodes, BlocksForTwoStepsBeginAsThoseForOne) {
+  std::mt19937 random(kSeed);
+  for (const std::uint32_t dim : {128U, 192U, 832U, 4096U}) {
+    const auto rows = drawn_query(random, 32 * dim), centroid = drawn_query(random, dim);
+    std::vector<std::byte> one(sign_block_bytes(dim)), first;
+    on_each_target([&] {
+      std::vector<std::byte> two(sign_block_bytes(dim, SignSteps::two));
+      encode_sign_rows(rows.data(), 32, centroid.data(), dim, one.data());
+      for (std::size_t i = 0; i < 32; ++i) {
+        encode_signs(rows.data() + i * dim, centroid.data(), dim, i, two.data(), SignSteps::two);
       }
-      std::sort(uppers.begin(), uppers.end());
-      for (const std::size_t k : {std::size_t{1}, std::size_t{10}, std::size_t{60}, count}) {
-        if (k > count) continue;
-        bounds.reset(k);
-        add_upper_bounds(estimates, lowers.data(), bounds);
-        EXPECT_EQ(bounds.limit(), uppers[k - 1]) << count << " " << k;
+      EXPECT_TRUE(std::equal(one.begin(), one.end(), two.begin())) << dim;
+      if (first.empty()) first = two;
+      EXPECT_EQ(two, first) << dim;
+      std::fill(one.begin(), one.end(), std::byte{0});
+    });
+  }
+}
+
+// The limit stands still: that of a row seen before. A block counts if the first step leaves any
+// of its rows, up to rounding.
+TEST(SignCodes, TwoStepsFindWhatBothLeave) {
+  std::mt19937 random(kSeed);
+  std::size_t looked_at = 0, left_out = 0;
+  on_each_target([&] {
+    for (const std::uint32_t dim : {128U, 192U, 832U, 1536U}) {
+      for (const std::size_t rows : {1U, 33U, 64U, 500U}) {
+        Cluster cluster(random, dim, rows, SignSteps::two);
+        // Rows nearer and farther, block by block.
+        cluster.scale_blocks(random);
+        const Cluster whole = cluster.in(SignSteps::one);
+        float limit = kAll;
+        for (const SignHit& hit : whole.scan(kAll)) limit = std::min(limit, hit.upper());
+        std::vector<std::uint64_t> skip((rows + 63) / 64);
+        for (std::uint64_t& word : skip) word = random() & random();
+        std::vector<std::uint32_t> surely, maybe, found;
+        for (std::size_t block = 0; block < rows; block += kSignBlockRows) {
+          double least = std::numeric_limits<double>::infinity();
+          for (std::size_t i = block; i < std::min(rows, block + kSignBlockRows); ++i) {
+            if ((skip[i / 64] >> (i % 64) & 1) == 0)
+              least = std::min(least, first_lower(cluster, i));
+          }
+          const double slack = 0.5 * std::sqrt(dim) + 0.02 * static_cast<double>(limit);
+          for (const SignHit& hit : whole.scan(limit)) {
+            if (hit.row / kSignBlockRows != block / kSignBlockRows) continue;
+            if ((skip[hit.row / 64] >> (hit.row % 64) & 1) != 0) continue;
+            if (least < static_cast<double>(limit) - slack) surely.push_back(hit.row);
+            if (least < static_cast<double>(limit) + slack) maybe.push_back(hit.row);
+          }
+          ++looked_at;
+          left_out += least > static_cast<double>(limit) + slack;
+        }
+        for (const SignHit& hit : cluster.scan_within(limit, skip.data())) found.push_back(hit.row);
+        EXPECT_TRUE(std::is_sorted(found.begin(), found.end()));
+        EXPECT_TRUE(std::includes(found.begin(), found.end(), surely.begin(), surely.end()));
+        EXPECT_TRUE(std::includes(maybe.begin(), maybe.end(), found.begin(), found.end()));
       }
+    }
+  });
+  EXPECT_GT(left_out, looked_at / 10);
+  EXPECT_LT(left_out, looked_at * 9 / 10);
+}
+
+TEST(SignCodes, TwoStepsEstimateAsOneDoes) {
+  std::mt19937 random(kSeed);
+  on_each_target([&] {
+    const Cluster cluster(random, 832, 300, SignSteps::two);
+    const auto wanted = cluster.in(SignSteps::one).scan(kAll);
+    // As many bounds as rows: nothing is left out.
+    const auto found = cluster.scan_within(kAll, nullptr);
+    ASSERT_EQ(found.size(), wanted.size());
+    for (std::size_t i = 0; i < found.size(); ++i) {
+      EXPECT_EQ(found[i].row, wanted[i].row);
+      EXPECT_EQ(bits_of(found[i].estimate), bits_of(wanted[i].estimate));
+      EXPECT_EQ(bits_of(found[i].lower), bits_of(wanted[i].lower));
     }
   });
 }

@@ -31,46 +31,64 @@ struct SignSums {
   double with_centroid = 0;  // c . s
 };
 
+inline SignSums total_of(const SignSums (&lanes)[kSumLanes]) {
+  SignSums total;
+  for (const SignSums& lane : lanes) {
+    total.of_sizes += lane.of_sizes;
+    total.of_squares += lane.of_squares;
+    total.with_centroid += lane.with_centroid;
+  }
+  return total;
+}
+
 }  // namespace varve::kernels
 #endif
 
 HWY_BEFORE_NAMESPACE();
 namespace varve::kernels::HWY_NAMESPACE {
 
-// Writes 16 signs a word, bit j % 16 of word j / 16 set where value j is not below 0.
-SignSums sum_signs(const float* rotated, const float* rotated_centroid, std::size_t dim,
-                   std::uint16_t* words) {
-  SignSums lanes[kSumLanes];
+// Sums of a row, in lanes.
 #if HWY_TARGET == HWY_SCALAR
-  for (std::size_t j = 0; j < dim; j += kSumLanes) {
+struct SumLanes {
+  SignSums lanes[kSumLanes];
+
+  unsigned add(const float* rotated, const float* rotated_centroid) {
     unsigned word = 0;
     for (std::size_t l = 0; l < kSumLanes; ++l) {
-      const auto value = static_cast<double>(rotated[j + l]);
-      const auto centre = static_cast<double>(rotated_centroid[j + l]);
+      const auto value = static_cast<double>(rotated[l]);
+      const auto centre = static_cast<double>(rotated_centroid[l]);
       const bool is_set = !(value < 0);
       lanes[l].of_sizes += std::abs(value);
       lanes[l].of_squares += value * value;
       lanes[l].with_centroid += is_set ? centre : -centre;
       word |= static_cast<unsigned>(is_set) << l;
     }
-    words[j / kSumLanes] = static_cast<std::uint16_t>(word);
+    return word;
   }
+  SignSums total() const { return total_of(lanes); }
+};
 #else
-  const hn::ScalableTag<double> d;
-  using DoubleVec = hn::Vec<decltype(d)>;
-  const hn::Rebind<float, decltype(d)> halves;
-  constexpr std::size_t kWidth = hn::MaxLanes(d);
-  constexpr std::size_t kVectors = kSumLanes / kWidth;
+using Doubles = hn::ScalableTag<double>;
+using DoubleVec = hn::Vec<Doubles>;
+
+struct SumLanes {
+  static constexpr std::size_t kWidth = hn::MaxLanes(Doubles());
+  static constexpr std::size_t kVectors = kSumLanes / kWidth;
   DoubleVec sizes[kVectors], squares[kVectors], products[kVectors];
-  VARVE_UNROLL for (std::size_t v = 0; v < kVectors; ++v) {
-    sizes[v] = squares[v] = products[v] = hn::Zero(d);
+
+  HWY_INLINE SumLanes() {
+    VARVE_UNROLL for (std::size_t v = 0; v < kVectors; ++v) {
+      sizes[v] = squares[v] = products[v] = hn::Zero(Doubles());
+    }
   }
-  for (std::size_t j = 0; j < dim; j += kSumLanes) {
+  // Returns the signs of 16 values.
+  HWY_INLINE unsigned add(const float* rotated, const float* rotated_centroid) {
+    const Doubles d;
+    const hn::Rebind<float, Doubles> halves;
     unsigned word = 0;
     VARVE_UNROLL for (std::size_t v = 0; v < kVectors; ++v) {
-      const std::size_t at = j + v * kWidth;
-      const auto value = hn::PromoteTo(d, hn::LoadU(halves, rotated + at));
-      const auto centre = hn::PromoteTo(d, hn::LoadU(halves, rotated_centroid + at));
+      const auto value = hn::PromoteTo(d, hn::LoadU(halves, rotated + v * kWidth));
+      const auto centre = hn::PromoteTo(d, hn::LoadU(halves, rotated_centroid + v * kWidth));
       const auto below = hn::Lt(value, hn::Zero(d));
       sizes[v] = hn::Add(sizes[v], hn::Abs(value));
       // The square of a float is exact in double, so that it may be fused.
@@ -80,23 +98,40 @@ SignSums sum_signs(const float* rotated, const float* rotated_centroid, std::siz
       hn::StoreMaskBits(d, below, bits);
       word |= static_cast<unsigned>(bits[0]) << (v * kWidth);
     }
-    words[j / kSumLanes] = static_cast<std::uint16_t>(~word);
+    return ~word;
   }
-  HWY_ALIGN double stored[3][kSumLanes];
-  VARVE_UNROLL for (std::size_t v = 0; v < kVectors; ++v) {
-    hn::Store(sizes[v], d, stored[0] + v * kWidth);
-    hn::Store(squares[v], d, stored[1] + v * kWidth);
-    hn::Store(products[v], d, stored[2] + v * kWidth);
+  HWY_INLINE SignSums total() const {
+    const Doubles d;
+    HWY_ALIGN double stored[3][kSumLanes];
+    VARVE_UNROLL for (std::size_t v = 0; v < kVectors; ++v) {
+      hn::Store(sizes[v], d, stored[0] + v * kWidth);
+      hn::Store(squares[v], d, stored[1] + v * kWidth);
+      hn::Store(products[v], d, stored[2] + v * kWidth);
+    }
+    SignSums lanes[kSumLanes];
+    for (std::size_t l = 0; l < kSumLanes; ++l) {
+      lanes[l] = {stored[0][l], stored[1][l], stored[2][l]};
+    }
+    return total_of(lanes);
   }
-  for (std::size_t l = 0; l < kSumLanes; ++l) lanes[l] = {stored[0][l], stored[1][l], stored[2][l]};
+};
 #endif
-  SignSums total;
-  for (const SignSums& lane : lanes) {
-    total.of_sizes += lane.of_sizes;
-    total.of_squares += lane.of_squares;
-    total.with_centroid += lane.with_centroid;
-  }
-  return total;
+
+// Writes 16 signs a word, bit j % 16 of word j / 16 set where value j is not below 0. `first`: the
+// sums of the first `first_dim` values.
+SignSums sum_signs(const float* rotated, const float* rotated_centroid, std::size_t first_dim,
+                   std::size_t dim, std::uint16_t* words, SignSums& first) {
+  SumLanes lanes;
+  const auto add_from_to = [&](std::size_t from, std::size_t to) HWY_ATTR {
+    for (std::size_t j = from; j < to; j += kSumLanes) {
+      words[j / kSumLanes] =
+          static_cast<std::uint16_t>(lanes.add(rotated + j, rotated_centroid + j));
+    }
+  };
+  add_from_to(0, first_dim);
+  if (first_dim > 0) first = lanes.total();
+  add_from_to(first_dim, dim);
+  return lanes.total();
 }
 
 }  // namespace varve::kernels::HWY_NAMESPACE
@@ -132,23 +167,16 @@ void store_signs(std::span<const std::uint16_t> words, std::size_t place, std::b
   }
 }
 
-}  // namespace
-
-// With signs s, r . q is estimated by (s . q)(r . r)/(r . s), whose error has the spread
-// |r||q| sqrt((1 - a^2) / a^2 / (dim - 1)), a = r . s / (|r| sqrt(dim)) (RaBitQ, theorem 3.2). The
-// query is not centred, so c . s of the row is taken off where it is added.
-void encode_signs(const float* rotated, const float* rotated_centroid, std::uint32_t padded_dim,
-                  std::size_t place, std::byte* block) {
-  std::array<std::uint16_t, kDimMax / kSumLanes> words;
-  const SignSums sums =
-      HWY_DYNAMIC_DISPATCH(sum_signs)(rotated, rotated_centroid, padded_dim, words.data());
-  store_signs(std::span(words).first(padded_dim / kSumLanes), place, block);
-  const double dim = padded_dim;
+// With signs s of `signs` of the dim dimensions, 0 in the others, r . q is estimated by
+// (s . q)(r . r)/(r . s), whose error has the spread |r||q| sqrt((1 - a^2) / a^2 / (dim - 1)),
+// a = r . s / (|r| sqrt(signs)) (RaBitQ, theorem 3.2). The query is not centred, so c . s of the
+// row is taken off where it is added. `sums`: of those dimensions, but of_squares of all.
+void store_factors(const SignSums& sums, double signs, double dim, std::size_t place,
+                   std::byte* factors) {
   const double rescale = sums.of_sizes > 0 ? sums.of_squares / sums.of_sizes : 0;
   const double cosine2 =
-      sums.of_squares > 0 ? sums.of_sizes * sums.of_sizes / (sums.of_squares * dim) : 1;
+      sums.of_squares > 0 ? sums.of_sizes * sums.of_sizes / (sums.of_squares * signs) : 1;
   const double spread = std::sqrt(std::max(0.0, 1 - cosine2) / cosine2 / (dim - 1));
-  std::byte* const factors = block + std::size_t{padded_dim} * 4;
   // What rounding `rescale` to bf16 does to the estimate is taken back as far as it is known.
   const std::uint16_t rounded = bf16_of(rescale);
   const auto used = static_cast<double>(float_of_bf16(rounded));
@@ -156,6 +184,23 @@ void encode_signs(const float* rotated, const float* rotated_centroid, std::uint
   store(factors + 4 * kSignBlockRows, place, rounded);
   store(factors + 6 * kSignBlockRows, place,
         bf16_of(2 * kSpread * spread * std::sqrt(sums.of_squares)));
+}
+
+}  // namespace
+
+void encode_signs(const float* rotated, const float* rotated_centroid, std::uint32_t padded_dim,
+                  std::size_t place, std::byte* block, SignSteps steps) {
+  std::array<std::uint16_t, kDimMax / kSumLanes> words;
+  const std::uint32_t first_dim = steps == SignSteps::two ? sign_first_dim(padded_dim) : 0;
+  SignSums first;
+  const SignSums all = HWY_DYNAMIC_DISPATCH(sum_signs)(rotated, rotated_centroid, first_dim,
+                                                       padded_dim, words.data(), first);
+  store_signs(std::span(words).first(padded_dim / kSumLanes), place, block);
+  std::byte* const factors = block + std::size_t{padded_dim} * 4;
+  store_factors(all, padded_dim, padded_dim, place, factors);
+  if (steps == SignSteps::one) return;
+  first.of_squares = all.of_squares;
+  store_factors(first, first_dim, padded_dim, place, factors + kSignFactorBytes);
 }
 
 void encode_sign_rows(const float* rotated, std::size_t count, const float* rotated_centroid,

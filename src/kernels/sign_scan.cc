@@ -52,8 +52,9 @@ HWY_BEFORE_NAMESPACE();
 namespace varve::kernels::HWY_NAMESPACE {
 
 // sums[i] = the entries of row i of the block, added up. `ahead`: bytes from each code to one that
-// is looked at later.
+// is looked at later; not used unless kFetch.
 #if HWY_TARGET == HWY_SCALAR
+template <bool>
 HWY_INLINE void sum_block(const SignScan& scan, const std::uint8_t* codes, std::ptrdiff_t,
                           std::uint16_t* sums) {
   std::fill_n(sums, kSignBlockRows, std::uint16_t{0});
@@ -130,7 +131,7 @@ HWY_INLINE void store_sums(const Accumulator& low, const Accumulator& high, std:
 #endif
 
 // Adds the entries of kSteps vectors of codes, whose sums fit into bytes.
-template <std::size_t kSteps>
+template <std::size_t kSteps, bool kFetch>
 HWY_INLINE void add_steps(const std::uint8_t* table, const std::uint8_t* codes,
                           std::ptrdiff_t ahead, Accumulator& low, Accumulator& high) {
   const Codes d;
@@ -138,7 +139,7 @@ HWY_INLINE void add_steps(const std::uint8_t* table, const std::uint8_t* codes,
   CodeVec low_sum = hn::Zero(d), high_sum = hn::Zero(d);
   VARVE_UNROLL for (std::size_t i = 0; i < kSteps; ++i) {
     const std::uint8_t* const at = codes + i * kCodeBytes;
-    if ((i * kCodeBytes) % 64 == 0) hwy::Prefetch(at + ahead);
+    if (kFetch && (i * kCodeBytes) % 64 == 0) hwy::Prefetch(at + ahead);
     const auto entries = hn::LoadU(d, table + i * kCodeBytes);
     const auto code = hn::LoadU(d, at);
     const auto shifted = hn::BitCast(d, hn::ShiftRight<4>(hn::BitCast(Sums(), code)));
@@ -149,6 +150,7 @@ HWY_INLINE void add_steps(const std::uint8_t* table, const std::uint8_t* codes,
   high.add(high_sum);
 }
 
+template <bool kFetch>
 HWY_INLINE void sum_block(const SignScan& scan, const std::uint8_t* codes, std::ptrdiff_t ahead,
                           std::uint16_t* sums) {
   const SumVec none = hn::Zero(Sums());
@@ -156,10 +158,10 @@ HWY_INLINE void sum_block(const SignScan& scan, const std::uint8_t* codes, std::
   const std::size_t bytes = scan.groups * kGroupBytes;
   std::size_t at = 0;
   for (; at + 8 * kCodeBytes <= bytes; at += 8 * kCodeBytes) {
-    add_steps<8>(scan.entries + at, codes + at, ahead, low, high);
+    add_steps<8, kFetch>(scan.entries + at, codes + at, ahead, low, high);
   }
   // 64 dimensions are a whole number of four steps on every target.
-  if (at < bytes) add_steps<4>(scan.entries + at, codes + at, ahead, low, high);
+  if (at < bytes) add_steps<4, kFetch>(scan.entries + at, codes + at, ahead, low, high);
   store_sums(low, high, sums);
 }
 #endif
@@ -202,36 +204,51 @@ void estimate_blocks(const SignScan& scan, const std::byte* blocks, std::size_t 
                      float* estimates, float* lowers) {
   HWY_ALIGN std::uint16_t sums[kSignBlockRows];
   const std::size_t code_bytes = scan.groups * kGroupBytes;
-  const auto block_bytes = static_cast<std::ptrdiff_t>(code_bytes + kSignBlockRows * 8);
+  const auto block_bytes = static_cast<std::ptrdiff_t>(code_bytes + kSignFactorBytes);
   for (std::size_t row = 0; row < rows; row += kSignBlockRows, blocks += block_bytes) {
-    sum_block(scan, reinterpret_cast<const std::uint8_t*>(blocks), block_bytes, sums);
+    sum_block<true>(scan, reinterpret_cast<const std::uint8_t*>(blocks), block_bytes, sums);
     bound_block(scan, sums, blocks + code_bytes, kInfinity, estimates + row, lowers + row);
   }
 }
 
-void add_uppers(std::span<const float> estimates, const float* lowers, UpperBounds& bounds) {
-  const Floats d;
-  HWY_ALIGN float uppers[kLanes];
-  const auto upper = [](float estimate, float lower) { return estimate + (estimate - lower); };
-  std::size_t i = 0;
-  for (; i + kLanes <= estimates.size(); i += kLanes) {
-    const auto estimate = hn::LoadU(d, estimates.data() + i);
-    const auto all = hn::Add(estimate, hn::Sub(estimate, hn::LoadU(d, lowers + i)));
-    if (hn::AllFalse(d, hn::Lt(all, hn::Set(d, bounds.limit())))) continue;
-    hn::Store(all, d, uppers);
-    for (const float one : uppers) bounds.add(one);
+struct BlockBounds {
+  HWY_ALIGN float estimates[kSignBlockRows];
+  HWY_ALIGN float lowers[kSignBlockRows];
+
+  // As bound_block().
+  HWY_INLINE std::uint32_t set(const SignScan& scan, const std::uint16_t* sums,
+                               const std::byte* factors, float limit) {
+    return bound_block(scan, sums, factors, limit, estimates, lowers);
   }
-  for (; i < estimates.size(); ++i) bounds.add(upper(estimates[i], lowers[i]));
+  // Calls visit(lower, estimate, i) for the rows of the block in `within`, in order.
+  template <class Visit>
+  HWY_INLINE void for_rows(std::uint32_t within, Visit visit) const {
+    for (; within != 0; within &= within - 1) {
+      const auto i = static_cast<std::uint32_t>(std::countr_zero(within));
+      // What overflowed may be anywhere.
+      const bool is_sound = lowers[i] <= estimates[i];
+      visit(is_sound ? lowers[i] : -kInfinity, is_sound ? estimates[i] : kInfinity, i);
+    }
+  }
+};
+
+// Bytes from what is looked at to what is fetched, at least: less would come too late.
+constexpr std::size_t kAheadMin = 4096;
+
+// The block to be fetched while the one before that at `row` is looked at; null: there is none.
+HWY_INLINE const std::byte* fetched_after(const SignCluster& cluster, std::size_t block_bytes,
+                                          std::size_t row) {
+  const std::size_t more = (kAheadMin - 1) / block_bytes;
+  const std::size_t blocks = (cluster.rows + kSignBlockRows - 1) / kSignBlockRows;
+  const std::size_t at = row / kSignBlockRows + more;
+  if (at < blocks) return cluster.blocks + at * block_bytes;
+  return cluster.next == nullptr ? nullptr : cluster.next + (at - blocks) * block_bytes;
 }
 
-// Calls visit(lower, estimate, row) for rows whose bound is within limit(), in order.
-template <class Limit, class Visit>
-HWY_INLINE void for_rows(const SignScan& scan, const SignCluster& cluster, Limit limit,
-                         Visit visit) {
-  HWY_ALIGN std::uint16_t sums[kSignBlockRows];
-  HWY_ALIGN float estimates[kSignBlockRows], lowers[kSignBlockRows];
-  const std::size_t code_bytes = scan.groups * kGroupBytes;
-  const std::size_t block_bytes = code_bytes + kSignBlockRows * 8;
+// Calls visit(block, row, ahead) for the blocks with rows that count; `row` is the first of the
+// block, `ahead` as for sum_block().
+template <class Visit>
+HWY_INLINE void for_blocks(const SignCluster& cluster, std::size_t block_bytes, Visit visit) {
   const auto block_at = [&](std::size_t row) HWY_ATTR {
     return cluster.blocks + row / kSignBlockRows * block_bytes;
   };
@@ -239,18 +256,82 @@ HWY_INLINE void for_rows(const SignScan& scan, const SignCluster& cluster, Limit
   for (std::size_t row = next_block(cluster, 0); row < cluster.rows; row = next) {
     next = next_block(cluster, row + kSignBlockRows);
     const std::byte* const block = block_at(row);
-    const std::byte* const after = next < cluster.rows ? block_at(next) : cluster.next;
-    sum_block(scan, reinterpret_cast<const std::uint8_t*>(block),
-              after == nullptr ? 0 : after - block, sums);
-    std::uint32_t within = bound_block(scan, sums, block + code_bytes, limit(), estimates, lowers);
-    for (within &= counting_rows(cluster, row); within != 0; within &= within - 1) {
-      const auto i = static_cast<std::uint32_t>(std::countr_zero(within));
-      // What overflowed may be anywhere.
-      const bool is_sound = lowers[i] <= estimates[i];
-      visit(is_sound ? lowers[i] : -kInfinity, is_sound ? estimates[i] : kInfinity,
-            cluster.first_row + static_cast<std::uint32_t>(row) + i);
-    }
+    const std::byte* const after = fetched_after(cluster, block_bytes, next);
+    visit(block, row, after == nullptr ? 0 : after - block);
   }
+}
+
+// Calls visit(lower, estimate, row) for rows whose bound is within limit(), in order.
+template <class Limit, class Visit>
+HWY_INLINE void for_rows(const SignScan& scan, const SignCluster& cluster, Limit limit,
+                         Visit visit) {
+  HWY_ALIGN std::uint16_t sums[kSignBlockRows];
+  BlockBounds bounds;
+  const std::size_t code_bytes = scan.groups * kGroupBytes;
+  for_blocks(cluster, code_bytes + kSignFactorBytes,
+             [&](const std::byte* block, std::size_t row, std::ptrdiff_t ahead) HWY_ATTR {
+               sum_block<true>(scan, reinterpret_cast<const std::uint8_t*>(block), ahead, sums);
+               const std::uint32_t within = bounds.set(scan, sums, block + code_bytes, limit());
+               const auto first_row = cluster.first_row + static_cast<std::uint32_t>(row);
+               bounds.for_rows(within & counting_rows(cluster, row),
+                               [&](float lower, float estimate, std::uint32_t i)
+                                   HWY_ATTR { visit(lower, estimate, first_row + i); });
+             });
+}
+
+// A block of which the first dimensions have been summed up, and not all rows left out.
+struct HalfSummed {
+  HWY_ALIGN std::uint16_t sums[kSignBlockRows];
+  const std::byte* block = nullptr;  // null: there is none
+  std::size_t row = 0;
+};
+
+// As for_rows() of blocks for two steps. The second step of a block comes after the first of the
+// next one: meanwhile its codes are fetched.
+template <class Limit, class Visit>
+HWY_INLINE void for_rows_in_steps(const SignScan& first, const SignScan& rest,
+                                  const SignCluster& cluster, Limit limit, Visit visit) {
+  HWY_ALIGN std::uint16_t others[kSignBlockRows];
+  BlockBounds bounds;
+  const std::size_t first_bytes = first.groups * kGroupBytes;
+  const std::size_t code_bytes = first_bytes + rest.groups * kGroupBytes;
+  const auto finish = [&](HalfSummed& half) HWY_ATTR {
+    const auto* const codes = reinterpret_cast<const std::uint8_t*>(half.block) + first_bytes;
+    sum_block<false>(rest, codes, 0, others);
+    for (std::size_t i = 0; i < kSignBlockRows; ++i) {
+      half.sums[i] = static_cast<std::uint16_t>(half.sums[i] + others[i]);
+    }
+    const std::uint32_t within = bounds.set(rest, half.sums, half.block + code_bytes, limit());
+    const auto first_row = cluster.first_row + static_cast<std::uint32_t>(half.row);
+    bounds.for_rows(within & counting_rows(cluster, half.row),
+                    [&](float lower, float estimate, std::uint32_t i)
+                        HWY_ATTR { visit(lower, estimate, first_row + i); });
+    half.block = nullptr;
+  };
+  HalfSummed halves[2];
+  std::size_t turn = 0;
+  for_blocks(cluster, code_bytes + 2 * kSignFactorBytes,
+             [&](const std::byte* block, std::size_t row, std::ptrdiff_t ahead) HWY_ATTR {
+               const std::byte* const factors = block + code_bytes + kSignFactorBytes;
+               HalfSummed& half = halves[turn];
+               HalfSummed& before = halves[1 - turn];
+               for (std::size_t i = 0; i < kSignFactorBytes; i += 64) {
+                 hwy::Prefetch(factors + i + ahead);
+               }
+               sum_block<true>(first, reinterpret_cast<const std::uint8_t*>(block), ahead,
+                               half.sums);
+               const std::uint32_t within = bounds.set(first, half.sums, factors, limit());
+               if ((within & counting_rows(cluster, row)) != 0) {
+                 half.block = block;
+                 half.row = row;
+                 for (std::size_t i = first_bytes; i < code_bytes + kSignFactorBytes; i += 64) {
+                   hwy::Prefetch(block + i);
+                 }
+               }
+               if (before.block != nullptr) finish(before);
+               turn = 1 - turn;
+             });
+  if (halves[1 - turn].block != nullptr) finish(halves[1 - turn]);
 }
 
 std::size_t scan_to_limit(const SignScan& scan, const SignCluster& cluster, float limit,
@@ -264,17 +345,26 @@ std::size_t scan_to_limit(const SignScan& scan, const SignCluster& cluster, floa
   return static_cast<std::size_t>(end - hits);
 }
 
-std::size_t scan_to_bounds(const SignScan& scan, const SignCluster& cluster, UpperBounds& bounds,
-                           SignHit* hits) {
+std::size_t scan_to_bounds(const SignScan& scan, float first_base2, const SignCluster& cluster,
+                           UpperBounds& bounds, SignHit* hits) {
   SignHit* end = hits;
-  for_rows(
-      scan, cluster, [&]() HWY_ATTR { return bounds.limit(); },
-      [&](float lower, float estimate, std::uint32_t row) HWY_ATTR {
-        if (lower > bounds.limit()) return;
-        *end = {lower, estimate, row};
-        bounds.add(end->upper());
-        ++end;
-      });
+  const auto limit = [&]() HWY_ATTR { return bounds.limit(); };
+  const auto visit = [&](float lower, float estimate, std::uint32_t row) HWY_ATTR {
+    if (lower > bounds.limit()) return;
+    *end = {lower, estimate, row};
+    bounds.add(end->upper());
+    ++end;
+  };
+  if (cluster.steps == SignSteps::one) {
+    for_rows(scan, cluster, limit, visit);
+  } else {
+    SignScan first = scan, rest = scan;
+    first.groups = sign_first_dim(static_cast<std::uint32_t>(scan.groups * 4)) / 4;
+    first.base2 = first_base2;
+    rest.entries += first.groups * kGroupBytes;
+    rest.groups -= first.groups;
+    for_rows_in_steps(first, rest, cluster, limit, visit);
+  }
   return static_cast<std::size_t>(end - hits);
 }
 
@@ -286,7 +376,6 @@ namespace varve::kernels {
 namespace {
 
 HWY_EXPORT(estimate_blocks);
-HWY_EXPORT(add_uppers);
 HWY_EXPORT(scan_to_limit);
 HWY_EXPORT(scan_to_bounds);
 
@@ -312,10 +401,6 @@ void estimate_signs(const SignTable& table, const std::byte* blocks, std::size_t
   (scan_of(table, to_centroid), blocks, rows, estimates, lowers);
 }
 
-void add_upper_bounds(std::span<const float> estimates, const float* lowers, UpperBounds& bounds) {
-  HWY_DYNAMIC_DISPATCH(add_uppers)(estimates, lowers, bounds);
-}
-
 std::size_t scan_signs(const SignTable& table, const std::byte* blocks, std::size_t rows,
                        float to_centroid, float limit, SignHit* hits) {
   return HWY_DYNAMIC_DISPATCH(scan_to_limit)(
@@ -325,8 +410,8 @@ std::size_t scan_signs(const SignTable& table, const std::byte* blocks, std::siz
 
 std::size_t scan_signs(const SignTable& table, const SignCluster& cluster, UpperBounds& bounds,
                        SignHit* hits) {
-  return HWY_DYNAMIC_DISPATCH(scan_to_bounds)(scan_of(table, cluster.to_centroid), cluster, bounds,
-                                              hits);
+  return HWY_DYNAMIC_DISPATCH(scan_to_bounds)(scan_of(table, cluster.to_centroid),
+                                              2 * table.first_base(), cluster, bounds, hits);
 }
 
 }  // namespace varve::kernels

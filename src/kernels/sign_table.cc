@@ -129,9 +129,14 @@ void SignTable::set(const float* rotated, std::uint32_t padded_dim) {
   const bool is_zero = !(largest >= kLargestMin);
   const float per_step = is_zero ? 0 : kSignEntryMax / (2 * largest);
   step_ = is_zero ? 0 : 2 * largest / kSignEntryMax;
-  const std::uint32_t total = HWY_DYNAMIC_DISPATCH(fill_table)(
-      rotated, groups, 2 * kEntryParts * per_step, entries_.data());
-  base_ = -static_cast<float>(total) * (step_ / (2 * kEntryParts));
+  const float per_part = 2 * kEntryParts * per_step;
+  const std::size_t first_dim = sign_first_dim(padded_dim), first = first_dim / 4;
+  std::uint32_t total = HWY_DYNAMIC_DISPATCH(fill_table)(rotated, first, per_part, entries_.data());
+  const auto base_of = [&] { return -static_cast<float>(total) * (step_ / (2 * kEntryParts)); };
+  first_base_ = base_of();
+  total += HWY_DYNAMIC_DISPATCH(fill_table)(rotated + first_dim, groups - first, per_part,
+                                            entries_.data() + first * 16);
+  base_ = base_of();
 }
 
 }  // namespace varve::kernels

@@ -1,11 +1,13 @@
-// Tables that are searched at random in few large pages: with small ones the search for the page
-// costs more than that for the entry.
+// Memory that is looked at here and there in few large pages: with small ones the search for the
+// page costs more than that for the bytes.
 #pragma once
 
 #include <sys/mman.h>
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
+#include <vector>
 
 namespace varve::cache {
 
@@ -19,5 +21,11 @@ inline void wish_for_huge_pages(void* begin, std::size_t bytes) {
   const std::uintptr_t to = (first + bytes) & ~(kHugePageBytes - 1);
   if (from < to) ::madvise(static_cast<char*>(begin) + (from - first), to - from, MADV_HUGEPAGE);
 }
+
+// Moves memory that is in use, and will be for long, into huge pages: all of those that the blocks
+// fill for the most part. Others stay as they are, so that hardly more is backed than before. The
+// blocks may be read meanwhile. Returns how many huge pages there are now; 0 where the kernel
+// cannot (Linux before 6.1). Costs a copy of what is not in huge pages yet.
+std::size_t move_into_huge_pages(std::vector<std::span<const std::byte>> blocks);
 
 }  // namespace varve::cache
