@@ -19,7 +19,7 @@ struct RankingScratch;
 // them among those that are visited are compared themselves. Distances are the same bits, and so is
 // the order of what is found. A centroid is missed if the bound of its code fails and the error
 // reaches the last distance that counts: one of 500 in tests, and of 256 dimensions or more,
-// where plans that visit four or more take bounds tighter, one of 100; nearly always one of the
+// where plans that visit four or more take bounds tighter, one of 80; nearly always one of the
 // last. From `levels_from` on, not all codes are looked at (centroid_levels.h) and one of 100 may
 // be missed. Immutable; thread-safe.
 class CentroidRanking {

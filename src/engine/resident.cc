@@ -41,8 +41,8 @@ void add_blocks(const std::vector<View>& views, std::vector<std::span<const std:
   }
 }
 
-// Queries jump from section to section; with small pages a tenth of their time is the search for
-// these.
+// Queries jump from section to section; with small pages up to a seventh of their time is the
+// search for these.
 void move_into_huge_pages(const ResidentSections& sections) {
   std::vector<std::span<const std::byte>> blocks;
   add_blocks(sections.codes, blocks);

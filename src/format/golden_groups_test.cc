@@ -49,6 +49,18 @@ Result<bool> holds(const base::Bytes& object, const PartRef& part, const GroupRo
   return equal;
 }
 
+std::vector<std::byte> pattern(std::size_t size, std::size_t step, std::size_t first) {
+  std::vector<std::byte> bytes(size);
+  for (std::size_t i = 0; i < size; ++i) bytes[i] = static_cast<std::byte>(i * step + first);
+  return bytes;
+}
+
+// The second part of groups of two: the first row of the other.
+PartInput second_part(const kernels::Rows& values, std::span<const std::string_view> keys,
+                      const GroupRows& rows) {
+  return {7, 1, values.sub(0, 1), keys.first(1), std::span(rows.lsns).first(1), {}};
+}
+
 }  // namespace
 
 SampleObject sample_group(std::string file, std::size_t count, bool numbered, bool exact) {
@@ -56,9 +68,8 @@ SampleObject sample_group(std::string file, std::size_t count, bool numbered, bo
   const std::vector<std::string_view> keys(rows.keys.begin(), rows.keys.end());
   const std::vector<std::string_view> metadata(rows.metadata.begin(), rows.metadata.end());
   const kernels::Rows values = kernels::rows_of(rows.values.data(), count, kDim);
-  const PartInput inputs[] = {
-      {6, 2, values, keys, rows.lsns, metadata},
-      {7, 1, values.sub(0, 1), std::span(keys).first(1), std::span(rows.lsns).first(1), {}}};
+  const PartInput inputs[] = {{6, 2, values, keys, rows.lsns, metadata},
+                              second_part(values, keys, rows)};
   const std::string name = name_of("d/00000000000000000012/0000000000000000000000000000" + file);
   SampleObject object = sample(
       std::move(file), Kind::group, name, encode_group(inputs, sample_uuid(), name, nonce()).object,
@@ -80,11 +91,9 @@ SampleObject sample_coded_group() {
   const std::vector<std::string_view> keys(rows.keys.begin(), rows.keys.end());
   const std::vector<std::string_view> metadata(rows.metadata.begin(), rows.metadata.end());
   const kernels::Rows values = kernels::rows_of(rows.values.data(), kCount, kDim);
-  std::vector<std::byte> codes(codes_bytes(kCount, kDim, CodeKind::signs));
-  for (std::size_t i = 0; i < codes.size(); ++i) codes[i] = static_cast<std::byte>(i * 7 + 1);
-  const PartInput inputs[] = {
-      {6, 2, values, keys, rows.lsns, metadata, CodeKind::signs, codes},
-      {7, 1, values.sub(0, 1), std::span(keys).first(1), std::span(rows.lsns).first(1), {}}};
+  const auto codes = pattern(codes_bytes(kCount, kDim, CodeKind::signs), 7, 1);
+  const PartInput inputs[] = {{6, 2, values, keys, rows.lsns, metadata, CodeKind::signs, codes},
+                              second_part(values, keys, rows)};
   const std::string name =
       name_of("d/00000000000000000012/0000000000000000000000000000group_codes");
   return sample("group_codes", Kind::group, name,
@@ -109,8 +118,7 @@ SampleObject sample_stepped_group() {
   std::iota(values.begin(), values.end(), 0.5F);
   const GroupRows rows = group_rows(kCount, false);
   const std::vector<std::string_view> keys(rows.keys.begin(), rows.keys.end());
-  std::vector<std::byte> codes(codes_bytes(kCount, kWide, CodeKind::signs_in_two_steps));
-  for (std::size_t i = 0; i < codes.size(); ++i) codes[i] = static_cast<std::byte>(i * 7 + 1);
+  const auto codes = pattern(codes_bytes(kCount, kWide, CodeKind::signs_in_two_steps), 7, 1);
   const PartInput input{6,
                         2,
                         kernels::rows_of(values.data(), kCount, kWide),
@@ -138,13 +146,10 @@ SampleObject sample_extra_group() {
   const GroupRows rows = group_rows(kCount, false);
   const std::vector<std::string_view> keys(rows.keys.begin(), rows.keys.end());
   const kernels::Rows values = kernels::rows_of(rows.values.data(), kCount, kDim);
-  std::vector<std::byte> codes(codes_bytes(kCount, kDim, CodeKind::signs)),
-      extra(extra_bytes(kCount, kExtraWords));
-  for (std::size_t i = 0; i < codes.size(); ++i) codes[i] = static_cast<std::byte>(i * 7 + 1);
-  for (std::size_t i = 0; i < extra.size(); ++i) extra[i] = static_cast<std::byte>(i * 5 + 3);
-  const PartInput inputs[] = {
-      {6, 2, values, keys, rows.lsns, {}, CodeKind::signs, codes, extra},
-      {7, 1, values.sub(0, 1), std::span(keys).first(1), std::span(rows.lsns).first(1), {}}};
+  const auto codes = pattern(codes_bytes(kCount, kDim, CodeKind::signs), 7, 1);
+  const auto extra = pattern(extra_bytes(kCount, kExtraWords), 5, 3);
+  const PartInput inputs[] = {{6, 2, values, keys, rows.lsns, {}, CodeKind::signs, codes, extra},
+                              second_part(values, keys, rows)};
   const std::string name =
       name_of("d/00000000000000000012/0000000000000000000000000000group_extra");
   return sample("group_extra", Kind::group, name,
@@ -168,9 +173,7 @@ SampleObject sample_attributed_group() {
   const std::vector<std::string_view> keys(rows.keys.begin(), rows.keys.end());
   const std::vector<std::string_view> metadata(rows.metadata.begin(), rows.metadata.end());
   const kernels::Rows values = kernels::rows_of(rows.values.data(), kCount, kDim);
-  PartInput inputs[] = {
-      {6, 2, values, keys, rows.lsns, metadata},
-      {7, 1, values.sub(0, 1), std::span(keys).first(1), std::span(rows.lsns).first(1), {}}};
+  PartInput inputs[] = {{6, 2, values, keys, rows.lsns, metadata}, second_part(values, keys, rows)};
   const base::Bytes columns = encode_row_attributes(metadata);
   inputs[0].attributes = columns;
   const std::string name =

@@ -150,19 +150,29 @@ TEST(Group, CodesThatDoNotFitTheirRowsAreCorrupt) {
   Sampler sampler(kSeed);
   const OwnedPart part = sample_part(sampler, 40, 65, kernels::RowType::u8, false, 3);
   const PartRef right = encode_group({&part.input, 1}, Uuid{}, kName, {}).ref.parts[0];
-  const auto refused = [&](const char* what, auto change) {
+  const auto refused = [&](const char* what, auto change, std::uint32_t dim = 65) {
     PartRef ref = right;
     change(ref);
     Writer writer;
     write_part(writer, ref);
     Reader reader(writer.span(), "it");
-    static_cast<void>(read_part(reader, 65, std::uint64_t{1} << 32));
+    static_cast<void>(read_part(reader, dim, std::uint64_t{1} << 32));
     EXPECT_FALSE(reader.ok()) << what;
   };
   refused("a kind without codes", [](PartRef& ref) { ref.section(Section::codes) = {}; });
   refused("codes without a kind", [](PartRef& ref) { ref.code_kind = CodeKind::none; });
   refused("two steps of 65 dimensions in the size of one",
           [](PartRef& ref) { ref.code_kind = CodeKind::signs_in_two_steps; });
+  refused(
+      "two steps of 64 dimensions",
+      [](PartRef& ref) {
+        ref.code_kind = CodeKind::signs_in_two_steps;
+        SectionRef& codes = ref.section(Section::codes);
+        codes.raw_bytes = codes.stored_bytes =
+            static_cast<std::uint32_t>(codes_bytes(ref.rows, 64, ref.code_kind));
+        ref.section(Section::extra) = {};
+      },
+      64);
   refused("an unknown kind", [](PartRef& ref) { ref.code_kind = static_cast<CodeKind>(3); });
   refused("compressed",
           [](PartRef& ref) { ref.section(Section::codes).encoding = SectionEncoding::zstd; });
