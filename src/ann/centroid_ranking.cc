@@ -52,20 +52,13 @@ struct RankingScratch {
   float kth_upper_of(std::size_t size, std::size_t k) {
     uppers.resize(size);
     for (std::size_t i = 0; i < size; ++i) uppers[i] = upper(i);
-    return kth_of_uppers(k);
+    return kernels::about_kth_least(uppers, k);
   }
   // Of those that are selected.
   float kth_upper(std::size_t k) {
     uppers.resize(count);
     for (std::size_t i = 0; i < count; ++i) uppers[i] = upper(places[i]);
-    return kth_of_uppers(k);
-  }
-  float kth_of_uppers(std::size_t k) {
-    if (k <= kernels::kAboutMax) return kernels::about_kth_least(uppers, k);
-    for (float& one : uppers) one = one < kAll ? one : kAll;  // no NaN
-    const auto kth = uppers.begin() + static_cast<std::ptrdiff_t>(k - 1);
-    std::nth_element(uppers.begin(), kth, uppers.end());
-    return *kth;
+    return kernels::about_kth_least(uppers, k);
   }
 };
 

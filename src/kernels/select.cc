@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <cstring>
 #include <limits>
 
@@ -24,6 +25,8 @@ namespace varve::kernels {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 constexpr std::size_t kColumns = 16;
+// More are not found in columns, which would have to be too deep.
+constexpr std::size_t kColumnsMax = 40;
 
 }  // namespace varve::kernels
 #endif
@@ -131,7 +134,62 @@ float least_of_columns(const float* values, std::size_t count, std::size_t k) {
   return least;
 }
 
+struct Range {
+  float low, high;
+};
+
+// Of the numbers that are finite; low > high if there are none.
+Range range_of(const float* values, std::size_t count) {
+  const Floats d;
+  auto low = hn::Set(d, kInfinity), high = hn::Set(d, -kInfinity);
+  std::size_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) {
+    const auto v = hn::LoadU(d, values + i);
+    const auto finite = hn::IsFinite(v);
+    low = hn::IfThenElse(hn::And(finite, hn::Lt(v, low)), v, low);
+    high = hn::IfThenElse(hn::And(finite, hn::Gt(v, high)), v, high);
+  }
+  Range range{hn::GetLane(hn::MinOfLanes(d, low)), hn::GetLane(hn::MaxOfLanes(d, high))};
+  for (; i < count; ++i) {
+    if (!std::isfinite(values[i])) continue;
+    range.low = std::min(range.low, values[i]);
+    range.high = std::max(range.high, values[i]);
+  }
+  return range;
+}
+
+std::size_t count_within(const float* values, std::size_t count, float limit) {
+  const Floats d;
+  const auto limits = hn::Set(d, limit);
+  std::size_t within = 0, i = 0;
+  for (; i + kLanes <= count; i += kLanes) {
+    within += hn::CountTrue(d, hn::Le(hn::LoadU(d, values + i), limits));
+  }
+  for (; i < count; ++i) within += values[i] <= limit;
+  return within;
+}
+
+// Halves the range of the values until its upper end leaves about k.
+float least_by_halves(const float* values, std::size_t count, std::size_t k) {
+  auto [low, high] = range_of(values, count);
+  if (!(low <= high) || count_within(values, count, high) < k) return kInfinity;
+  if (count_within(values, count, low) >= k) return low;
+  // Ends where no number is between them, if not before.
+  while (true) {
+    const float middle = low / 2 + high / 2;
+    if (!(low < middle && middle < high)) return high;
+    const std::size_t within = count_within(values, count, middle);
+    if (within < k) {
+      low = middle;
+      continue;
+    }
+    if (within <= k + k / 16) return middle;
+    high = middle;
+  }
+}
+
 float about_kth(const float* values, std::size_t count, std::size_t k) {
+  if (k > kColumnsMax) return least_by_halves(values, count, k);
   return k <= kColumns ? least_of_columns<2>(values, count, k)
                        : least_of_columns<4>(values, count, k);
 }
@@ -160,7 +218,7 @@ std::size_t places_within(std::span<const float> values, float limit, std::uint3
 }
 
 float about_kth_least(std::span<const float> values, std::size_t k) {
-  VARVE_ASSERT(k >= 1 && k <= kAboutMax);
+  VARVE_ASSERT(k >= 1);
   return HWY_DYNAMIC_DISPATCH(about_kth)(values.data(), values.size(), k);
 }
 

@@ -14,11 +14,9 @@ std::size_t place_of_least(std::span<const float> values);
 // `places` has room for one more than there are values.
 std::size_t places_within(std::span<const float> values, float limit, std::uint32_t* places);
 
-inline constexpr std::size_t kAboutMax = 40;
-
-// At least the k-th least of the values, and seldom beyond one of the next few: as exact as a limit
-// has to be that leaves k or a few more, at a tenth of the cost. Infinity if there are fewer than k
-// numbers. The same on every target. `k`: 1 to kAboutMax.
+// At least the k-th least of the values, and seldom beyond one of the next few, or for k above 40
+// of the next k / 16: as exact as a limit has to be that leaves k or a few more, at a tenth of the
+// cost. Infinity if there are fewer than k numbers. The same on every target. `k`: at least 1.
 float about_kth_least(std::span<const float> values, std::size_t k);
 
 }  // namespace varve::kernels

@@ -62,7 +62,7 @@ TEST(Select, TheKthLeastIsFoundOrOneOfTheNextFew) {
   SCOPED_TRACE(kSeed);
   std::mt19937 random(kSeed);
   std::size_t beyond = 0, asked = 0;
-  for (std::size_t count = 1; count < 600; count += 1 + count / 9) {
+  for (std::size_t count = 1; count < 4000; count += 1 + count / 9) {
     std::vector<float> values(count);
     for (float& value : values) value = static_cast<float>(random() % 100'000) - 50'000;
     if (count > 3) values[random() % count] = kNan;
@@ -70,7 +70,7 @@ TEST(Select, TheKthLeastIsFoundOrOneOfTheNextFew) {
     std::vector<float> sorted;
     for (const float value : values) sorted.push_back(value < kInfinity ? value : kInfinity);
     std::sort(sorted.begin(), sorted.end());
-    for (const std::size_t k : {1U, 2U, 9U, 16U, 17U, 30U, 40U}) {
+    for (const std::size_t k : {1U, 2U, 9U, 16U, 17U, 30U, 40U, 41U, 80U, 333U, 3000U}) {
       float first = kNan;
       on_each_target([&] {
         const float found = about_kth_least(values, k);
@@ -86,6 +86,25 @@ TEST(Select, TheKthLeastIsFoundOrOneOfTheNextFew) {
     }
   }
   EXPECT_LT(beyond, asked / 8);
+}
+
+TEST(Select, TheKthLeastOfManyIsFoundWhateverTheirRange) {
+  on_each_target([&] {
+    std::vector<float> values(300, 7.0F);
+    EXPECT_EQ(about_kth_least(values, 50), 7);
+    values[11] = kNan;
+    values[12] = kInfinity;
+    EXPECT_EQ(about_kth_least(values, 298), 7);
+    EXPECT_EQ(about_kth_least(values, 299), kInfinity);
+    // A hundred that are near, beside one so far that most of the range is empty.
+    for (std::size_t i = 0; i < 100; ++i) values[i] = 1 + static_cast<float>(i) * 0x1p-20F;
+    values[200] = std::numeric_limits<float>::max();
+    values[201] = -values[200];
+    const float found = about_kth_least(values, 64);
+    EXPECT_GE(found, values[62]);
+    EXPECT_LE(found, values[66]);
+    EXPECT_EQ(about_kth_least(std::vector<float>(100, kNan), 50), kInfinity);
+  });
 }
 
 }  // namespace
